@@ -1,0 +1,44 @@
+# One command each; the first of them sets up the environment in .venv, once.
+PYTHON ?= python3
+BIN := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
+RUN := .venv/$(BIN)/python
+LESSON := notebooks/01_spectrograms.ipynb
+# Without a screen JupyterLab prints its address; the only user of a container may be root.
+LAB := $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin Windows_NT,$(OS) $(shell uname)),,--no-browser) \
+	$(if $(filter 0,$(shell id -u)),--allow-root)
+NBVAL := -m pytest notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout 180 -n 2 --dist loadfile
+
+.PHONY: lab run test test-colab format experiments set-up set-up-colab
+
+lab: set-up  ## open the first lesson in JupyterLab
+	$(RUN) -m jupyterlab $(LAB) --LabApp.default_url=/lab/tree/$(LESSON)
+
+run: set-up  ## execute every lesson into copies and pages under build/
+	$(RUN) -m tools.notebooks run
+
+# The tests need no network and no data. Two kernels on two cores: a thread for each.
+test test-colab: export PROFILE := offline
+test test-colab: export HF_HUB_OFFLINE := 1
+test test-colab: export OMP_NUM_THREADS := 1
+
+test: set-up  ## everything that must hold, without a network
+	$(RUN) -m tools.notebooks format --check
+	$(RUN) -m tools.stamp --check
+	$(RUN) -m pytest tests -m "not solved" -n 2
+	$(RUN) $(NBVAL)
+	$(RUN) -m pytest tests -m solved -n 2
+
+test-colab: set-up-colab  ## the lessons on the versions of Google Colab's kernel
+	.venv-colab/$(BIN)/python $(NBVAL)
+
+format: set-up  ## one normal form for code and notebooks
+	$(RUN) -m tools.notebooks format
+
+experiments: set-up  ## the recorded runs again (hours)
+	$(RUN) -m experiments.run
+
+set-up:
+	@$(PYTHON) tools/setup.py
+
+set-up-colab:
+	@$(PYTHON) tools/setup.py --colab

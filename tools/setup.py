@@ -1,0 +1,140 @@
+"""Make the project's environment, once; again when pyproject.toml or constraints.txt has changed.
+
+    python3 tools/setup.py            .venv: what the lessons need, JupyterLab and the test tools
+    python3 tools/setup.py --colab    also .venv-colab: the same, with the versions of Google Colab's kernel in front
+
+The system's own Python runs this file: nothing but the standard library, and nothing that an old Python cannot read
+before it gets as far as the check of its version.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+OLDEST = (3, 11)
+# environment.yml says the same. Editable, so that `python -m helpers.session` works from any folder, and one command
+# reads the dependencies from pyproject.toml; the notebooks themselves find the project without it.
+PIP_LINES = ["--constraint constraints.txt", "--editable .[lab,test]"]
+COLAB_LINES = ["--requirement tools/colab.txt"]
+
+
+def main():
+    start = time.monotonic()
+    made = [environment(ROOT / ".venv", PIP_LINES, ["pyproject.toml", "constraints.txt"])]
+    if "--colab" in sys.argv[1:]:
+        shared = site_packages(ROOT / ".venv")
+        made.append(
+            environment(ROOT / ".venv-colab", COLAB_LINES, ["constraints.txt", "tools/colab.txt"], shared)
+        )
+        show_colab()
+    if any(made):
+        print(f"Set up in {time.monotonic() - start:.0f} s.", flush=True)
+
+
+def environment(folder, pip_lines, sources, shared=None):
+    """Make or complete a virtual environment; whether there was anything to do.
+
+    Its file `ready` is written last and holds a sum over all that the environment depends on, so one that was
+    interrupted, moved or outdated is completed; one whose Python no longer runs is made anew.
+
+    Args:
+        shared: Folder of packages that stand behind the environment's own.
+    """
+    wanted = hashlib.sha256(os.fsencode(folder))
+    for source in sources:
+        wanted.update((ROOT / source).read_bytes())
+    ready = folder / "ready"
+    if runs(folder) and ready.exists() and ready.read_text() == wanted.hexdigest():
+        return False
+    whole = runs(folder)
+    if not whole:
+        check_python()
+    print(
+        f"Setting up {folder.name}. Interrupted? Give the same command again: it goes on from here.",
+        flush=True,
+    )
+    if ready.exists():
+        ready.unlink()
+    if not whole:
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+    packages = site_packages(folder)
+    for info in packages.glob("*.dist-info"):
+        if not (
+            info / "INSTALLER"
+        ).exists():  # pip's last file but one: it was stopped in the middle of this package
+            shutil.rmtree(str(info))
+    if shared:
+        (packages / "shared.pth").write_text(str(shared) + "\n", encoding="utf-8")
+    arguments = " ".join(pip_lines).split()
+    subprocess.run([str(python(folder)), "-m", "pip", "install", *arguments], check=True, cwd=str(ROOT))
+    ready.write_text(wanted.hexdigest())
+    return True
+
+
+def check_python():
+    """Stop, in one sentence, where this Python cannot make the environment."""
+    if sys.version_info < OLDEST:
+        sys.exit(
+            "Python {}.{} or newer is needed and this is {}: install one and name it, as in"
+            " `make lab PYTHON=python3.12`.".format(*OLDEST, sys.version.split()[0])
+        )
+    try:
+        import ensurepip  # noqa: F401  Debian and Ubuntu keep it in a package of its own
+        import venv  # noqa: F401
+    except ImportError:
+        sys.exit(
+            "This Python cannot make virtual environments: install what it lacks (Debian and Ubuntu:"
+            " `sudo apt install python3-venv`), then give the same command again."
+        )
+
+
+def python(folder):
+    return folder / "Scripts" / "python.exe" if os.name == "nt" else folder / "bin" / "python"
+
+
+def runs(folder):
+    """Whether the environment's Python is there and has pip."""
+    if not python(folder).exists():
+        return False
+    return (
+        subprocess.run([str(python(folder)), "-c", "import pip"], stderr=subprocess.DEVNULL).returncode == 0
+    )
+
+
+def site_packages(folder):
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    return Path(subprocess.check_output([str(python(folder)), "-c", code], universal_newlines=True).strip())
+
+
+def show_colab():
+    """Print where .venv-colab takes the packages of tools/colab.txt from; stop where one is another's."""
+    code = """
+import sys
+from importlib.metadata import distribution
+from pathlib import Path
+for line in Path("tools/colab.txt").read_text(encoding="utf-8").splitlines():
+    if line and not line.startswith("#"):
+        name, wanted = line.split("==")
+        found = distribution(name)
+        own = Path(found.locate_file("")).is_relative_to(sys.prefix)
+        print(name, found.version, end="; ")
+        if found.version != wanted or not own:
+            sys.exit(f"expected {wanted}, in {sys.prefix}: remove .venv-colab and give the same command again.")
+print("torch", distribution("torch").version, "shared with .venv")
+"""
+    subprocess.run([str(python(ROOT / ".venv-colab")), "-c", code], check=True, cwd=str(ROOT))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except subprocess.CalledProcessError as error:
+        command = " ".join(error.cmd[:4])
+        sys.exit(f"`{command}` failed, for the reason above: mend it and give the same command again.")
+    except KeyboardInterrupt:
+        sys.exit("\nStopped. Give the same command again: it goes on from here.")
