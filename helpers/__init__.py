@@ -1,0 +1,1 @@
+"""What the lessons import: one module for each lesson, and a few that they share."""

@@ -1,0 +1,269 @@
+"""Sound files and data sets: read, fix the length, play; tables with official folds and a shared cache of waveforms."""
+
+import hashlib
+import os
+import uuid
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from html import escape
+from numbers import Integral
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pooch
+import soundfile
+import torch
+from IPython.display import HTML, Audio
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from scipy.signal import resample_poly
+from sklearn.model_selection import StratifiedGroupKFold
+from torch import Tensor
+from torch.nn import functional as F
+from torchaudio.functional import resample
+from tqdm import tqdm
+
+from helpers import esc, synthetic
+
+DATA_SETS = ("synthetic", "esc10", "esc50")
+PLACES = {
+    "generated": "generated",
+    "root": "from the folder given",
+    "AUDIO_DATA": "from $AUDIO_DATA",
+    "cache": "from the cache",
+    "network": "downloaded",
+}
+CACHE_NAME = "vision-to-audio"
+CACHE_VERSION = 1  # raise it when waveforms are made in another way
+
+
+def read_clip(path: str | Path, sample_rate: int = 16_000) -> Tensor:
+    """Read a sound file (WAV, FLAC, OGG, MP3) as float32 (samples,) at `sample_rate` Hz.
+
+    Channels are averaged; peaks are left as they are, also above 1, where lossy formats put some.
+
+    Raises:
+        OSError: If the file is missing, a folder, or cannot be decoded.
+        ValueError: If it holds no samples or such that are not finite, or if `sample_rate` is not positive.
+    """
+    _check_rate(sample_rate)
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, expected a sound file: name one file in it.")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist, expected a sound file: check name and folder.")
+    try:
+        samples, file_rate = soundfile.read(path, dtype="float32", always_2d=True)  # (time, channels)
+    except soundfile.LibsndfileError as error:
+        raise OSError(
+            f"{path} ({path.stat().st_size} bytes) cannot be read as sound ({error.error_string.rstrip('. ')}): "
+            "expected a whole WAV, FLAC, OGG or MP3 file; convert it or fetch it again."
+        ) from error
+    if len(samples) == 0:
+        raise ValueError(f"{path} holds zero frames, expected at least one: record or export it again.")
+    if bad := int((~np.isfinite(samples)).any(axis=1).sum()):
+        raise ValueError(f"{path} holds {bad} frames of NaN or infinite samples, expected numbers: export it again.")
+    return _resample(torch.from_numpy(samples.mean(axis=1)), file_rate, sample_rate)
+
+
+def _check_rate(sample_rate: int) -> None:
+    if not isinstance(sample_rate, Integral) or sample_rate < 1:
+        raise ValueError(f"sample_rate must be a positive whole number of Hz, got {sample_rate!r}: try 16000.")
+
+
+def _resample(waveform: Tensor, old: int, new: int) -> Tensor:
+    common = int(np.gcd(old, new))
+    up, down = int(new) // common, old // common
+    if up * down > 10**7:  # rates as odd as 44,101 Hz: torchaudio's table of filters would take gigabytes
+        return torch.from_numpy(resample_poly(waveform.numpy(), up, down).astype(np.float32))
+    return resample(waveform, old, int(new))
+
+
+def fix_length(waveform: Tensor, num_samples: int, mode: str = "repeat") -> Tensor:
+    """Crop or lengthen a waveform (..., time) to `num_samples`, from its start.
+
+    Args:
+        mode: "repeat" plays it again from its start, "pad" adds silence. Both act on the waveform:
+            a zero is silence there, but loud in a logarithmic spectrogram.
+    """
+    if num_samples < 1:
+        raise ValueError(f"num_samples must be at least 1, got {num_samples}.")
+    if waveform.shape[-1] == 0:
+        raise ValueError(f"waveform must hold at least one sample, got shape {tuple(waveform.shape)}.")
+    if mode == "pad":
+        return F.pad(waveform, (0, max(0, num_samples - waveform.shape[-1])))[..., :num_samples]
+    if mode == "repeat":
+        return waveform.tile(-(-num_samples // waveform.shape[-1]))[..., :num_samples]
+    raise ValueError(f"mode must be 'repeat' or 'pad', got {mode!r}.")
+
+
+def player(waveform: Tensor, sample_rate: int, title: str = "") -> HTML:
+    """A small player. Peaks above 1, which a sound card would cut, are played quieter, and the title says so."""
+    if not (waveform.numel() and waveform.isfinite().all()):
+        raise ValueError(f"waveform must hold finite samples, and at least one, got shape {tuple(waveform.shape)}.")
+    peak = float(waveform.abs().max())
+    if peak > 1:
+        title = f"{title} (peak {peak:.2f}: played {20 * np.log10(peak):.1f} dB quieter)".strip()
+    # normalize=True would make every clip equally loud
+    audio = Audio((waveform / max(peak, 1.0)).numpy(), rate=int(sample_rate), normalize=False)
+    return HTML(f"<div>{escape(title)}</div>{audio._repr_html_()}")
+
+
+@dataclass(frozen=True, eq=False)
+class Clips:
+    """A data set: one table row and one waveform a clip.
+
+    Attributes:
+        table: One row a clip: path, label, class_name, fold, recording, take, title, author, licence, url.
+        source: Where it came from, in words for display.
+        bark: Index of the dog bark that runs through the series.
+        folder: Where the files lie; None for generated sounds.
+    """
+
+    name: str
+    sample_rate: int
+    table: pd.DataFrame = field(repr=False)
+    source: str
+    bark: int
+    folder: Path | None = field(repr=False)
+    _waveforms: list[Tensor] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, index: int) -> Tensor:
+        """float32 (samples,), its natural length; yours to change."""
+        return self._waveforms[index].clone()
+
+    @property
+    def class_names(self) -> list[str]:
+        return self.table.drop_duplicates("label").sort_values("label")["class_name"].tolist()
+
+    def waveforms(self, num_samples: int, indices=None) -> Tensor:
+        """Stack clips as (clips, num_samples), short ones repeated and long ones cropped."""
+        indices = range(len(self)) if indices is None else indices
+        return torch.stack([fix_length(self._waveforms[i], num_samples) for i in indices])
+
+    def credits(self, index: int) -> str:
+        """One line that names title, author, licence and source: CC BY asks that it be shown with the clip."""
+        row = self.table.iloc[index]
+        return f"“{row.title}” by {row.author}, {row.licence}" + (f", {row.url}" if row.url else "")
+
+    def split(self, test_fold: int) -> tuple[np.ndarray, np.ndarray]:
+        """Indices (train, test) for one official fold."""
+        folds = sorted(self.table["fold"].unique().tolist())
+        if test_fold not in folds:
+            raise ValueError(f"test_fold must be one of {folds}, got {test_fold!r}.")
+        test = (self.table["fold"] == test_fold).to_numpy()
+        return np.flatnonzero(~test), np.flatnonzero(test)
+
+    def inner_split(self, test_fold: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Indices (train, validation) inside the training folds: a fifth for validation, no recording on both sides."""
+        train, _ = self.split(test_fold)
+        rows = self.table.iloc[train]
+        folds = StratifiedGroupKFold(n_splits=5, shuffle=True, random_state=seed)
+        inner, validation = next(folds.split(rows, rows["label"], groups=rows["recording"]))
+        return train[inner], train[validation]
+
+
+def load(
+    name: str, *, sample_rate: int = 16_000, root: Path | str | None = None, cache: Path | None = None
+) -> Clips:
+    """Load a data set with all its waveforms, decoded once and then shared through a memory-mapped file.
+
+    Args:
+        name: "synthetic", "esc10" or "esc50".
+        sample_rate: Of the waveforms, in Hz.
+        root: Parent of `esc10/` and `esc50/`, instead of `$AUDIO_DATA`; relative ones start at the project.
+        cache: Folder for downloads and waveforms, instead of `cache_folder()`.
+
+    Raises:
+        ValueError: If the name or the sample rate is not one.
+        OSError: If the data cannot be had, or is not as published.
+    """
+    _check_name(name)
+    _check_rate(sample_rate)
+    cache = cache_folder() if cache is None else Path(cache)
+    if name == "synthetic":
+        place, folder, table = "generated", None, synthetic.table()
+        digest = hashlib.sha256(Path(synthetic.__file__).read_bytes())
+        bark = int(np.flatnonzero(table["path"] == synthetic.BARK)[0])
+    else:
+        place, folder = esc.find(name, root=root, cache=cache)
+        folder = folder or esc.download(name, cache)
+        table = esc.table(name, folder)
+        digest = hashlib.sha256(table.to_csv().encode())
+        bark = int(np.flatnonzero((table["recording"] == "30226") & (table["take"] == "A"))[0])
+
+    def make(path: str) -> Tensor:
+        if folder:
+            return read_clip(folder / path, sample_rate)
+        return _resample(torch.from_numpy(synthetic.clip(path)), synthetic.SAMPLE_RATE, sample_rate)
+
+    file = cache / f"{name}-{sample_rate}Hz-v{CACHE_VERSION}-{digest.hexdigest()[:12]}.safetensors"
+    return Clips(name, int(sample_rate), table, PLACES[place], bark, folder, _cached(file, table["path"], make))
+
+
+def locate(name: str) -> str | None:
+    """Say from where `load` would take a data set: a key of PLACES, or None where it cannot be had.
+
+    Raises:
+        ValueError: If there is no such data set.
+        OSError: If `$AUDIO_DATA` is set and does not hold it.
+    """
+    _check_name(name)
+    if name == "synthetic":
+        return "generated"
+    cache = cache_folder()
+    place, _ = esc.find(name, root=None, cache=cache)
+    return None if place == "network" and not esc.obtainable(name, cache) else place
+
+
+def _check_name(name: str) -> None:
+    if name not in DATA_SETS:
+        raise ValueError(f"data set must be one of {', '.join(DATA_SETS)}, got {name!r}.")
+
+
+def cache_folder() -> Path:
+    """The user's folder for downloads and waveforms: `$AUDIO_CACHE` (relative to the project), or the system's place."""
+    given = os.environ.get("AUDIO_CACHE")
+    return esc.PROJECT / Path(given).expanduser() if given else Path(pooch.os_cache(CACHE_NAME))
+
+
+def _cached(file: Path, paths: Iterable[str], make: Callable[[str], Tensor]) -> list[Tensor]:
+    """Waveforms from a memory-mapped file; where there is none, one is written whole under another name, and renamed.
+
+    float32: in float16, rounding noise would stand 70 dB below a loud clip, and a log-mel shows more than that.
+    """
+    try:
+        return _read_cache(file)
+    except (FileNotFoundError, SafetensorError):  # not there, or not whole
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # a clip is too short to share: threads of two processes would wait for one another
+        try:
+            waveforms = [make(path) for path in tqdm(paths, "waveforms", unit="clip", delay=3, mininterval=1, leave=False)]
+        finally:
+            torch.set_num_threads(threads)
+    part = file.with_name(f"{file.stem}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save_file({f"{i:05d}": waveform for i, waveform in enumerate(waveforms)}, part)
+        part.replace(file)
+    except (OSError, SafetensorError) as error:
+        if isinstance(error, PermissionError) and file.is_file():
+            return waveforms  # Windows lets nobody replace a file that another process has mapped; it is as good
+        raise OSError(
+            f"waveforms could not be kept in {file.parent} ({error}): {sum(w.nbytes for w in waveforms) / 1e6:.0f} MB "
+            "must be free and writable there; make room, or name another folder in AUDIO_CACHE."
+        ) from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+    return _read_cache(file)
+
+
+def _read_cache(file: Path) -> list[Tensor]:
+    tensors = load_file(file)  # mapped, not copied; a process that writes to one changes its own copy
+    return [tensors[key] for key in sorted(tensors)]

@@ -1,0 +1,244 @@
+"""ESC-10 and ESC-50: real recordings of environmental sounds, found, downloaded and checked.
+
+Source: K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015.
+"""
+
+import errno
+import hashlib
+import os
+import queue
+import tempfile
+import threading
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pooch
+import requests
+import soundfile
+
+PROJECT = Path(__file__).resolve().parents[1]
+MANIFEST = Path(__file__).with_name("esc10_manifest.csv")
+GITHUB = "https://github.com/karolpiczak"
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Where a data set is published: `file` is the name under which a browser saves `url`."""
+
+    url: str
+    file: str
+    megabytes: int
+
+
+ARCHIVES = {
+    "esc10": Archive(
+        f"{GITHUB}/ESC-10/archive/553c8f1743b9dba6b282e1323c3ca8fa76923448.zip",
+        "ESC-10-553c8f1743b9dba6b282e1323c3ca8fa76923448.zip",
+        42,
+    ),
+    "esc50": Archive(f"{GITHUB}/ESC-50/archive/refs/heads/master.zip", "ESC-50-master.zip", 600),
+}
+ESC50_SHAPE = {"clips": 2000, "classes": 50, "folds": 5}
+ESC50_COLUMNS = ["filename", "fold", "target", "category", "src_file", "take"]
+CONNECT_SECONDS = 4.0  # a dead network is noticed before a reader wonders
+STALL_SECONDS = 20.0  # a download that stands still for so long is given up
+
+
+def find(name: str, *, root: Path | str | None, cache: Path) -> tuple[str, Path | None]:
+    """Return where a data set lies, and its folder: ("root" | "AUDIO_DATA" | "cache", folder) or ("network", None).
+
+    `root`, or else `$AUDIO_DATA`, is the parent of `esc10/` and `esc50/`; where one of them is given, it must be right.
+
+    Raises:
+        OSError: If the folder given is none, or does not hold the data set.
+    """
+    place, given = ("root", root) if root else ("AUDIO_DATA", os.environ.get("AUDIO_DATA"))
+    if not given:
+        return ("cache", cache / name) if (cache / name).is_dir() else ("network", None)
+    parent = PROJECT / Path(given).expanduser()
+    if not parent.is_dir():
+        raise NotADirectoryError(
+            f"{place}={str(given)!r} names no folder: expected the parent of {name}/; correct it, "
+            f"or leave it unset, and {name} is downloaded."
+        )
+    if not (parent / name).is_dir():
+        raise FileNotFoundError(
+            f"{place}={str(given)!r} holds no folder {name}/: unpack {ARCHIVES[name].url} there under that name, "
+            f"or leave it unset, and {name} is downloaded."
+        )
+    return place, parent / name
+
+
+def table(name: str, folder: Path) -> pd.DataFrame:
+    """Return the checked table of a data set's clips: path, label, class_name, fold, recording, take and credits.
+
+    Raises:
+        OSError: If a file of the data set is missing, altered or no sound, with its name.
+    """
+    try:
+        return CHECKS[name](folder)
+    except OSError as error:
+        raise OSError(
+            f"{name} in {folder} is not as published: {error}; put a whole copy there, or remove the folder and "
+            f"leave AUDIO_DATA unset, and {name} is downloaded."
+        ) from error
+
+
+def _check_esc10(folder: Path) -> pd.DataFrame:
+    clips = pd.read_csv(MANIFEST, dtype={"recording": str}, encoding="utf-8")
+    for path, sha256 in zip(clips["path"], clips["sha256"], strict=True):
+        file = folder / path
+        if not file.is_file():
+            raise FileNotFoundError(f"{path} is missing")
+        if hashlib.sha256(file.read_bytes()).hexdigest() != sha256:
+            raise OSError(f"{path} was altered (its SHA-256 is not the published one)")
+    return clips.drop(columns="sha256")
+
+
+def _check_esc50(folder: Path) -> pd.DataFrame:
+    meta = folder / "meta" / "esc50.csv"
+    if not meta.is_file():
+        raise FileNotFoundError("meta/esc50.csv is missing")
+    rows = pd.read_csv(meta, dtype={"src_file": str}, encoding="utf-8")
+    if missing := [column for column in ESC50_COLUMNS if column not in rows]:
+        raise OSError(f"meta/esc50.csv lacks the columns {missing}")
+    found = {"clips": len(rows), "classes": rows["target"].nunique(), "folds": rows["fold"].nunique()}
+    if found != ESC50_SHAPE:
+        raise OSError(f"meta/esc50.csv lists {found}, expected {ESC50_SHAPE}")
+    for name in rows["filename"]:
+        try:
+            sound = soundfile.info(folder / "audio" / name)
+        except (OSError, soundfile.LibsndfileError):
+            raise OSError(f"audio/{name} is missing or no sound") from None
+        if abs(sound.duration - 5) > 0.01:
+            raise OSError(f"audio/{name} lasts {sound.duration:.2f} s, expected 5")
+    return pd.DataFrame(
+        {
+            "path": "audio/" + rows["filename"],
+            "label": rows["target"],
+            "class_name": rows["category"].str.replace("_", " "),
+            "fold": rows["fold"],
+            "recording": rows["src_file"],
+            "take": rows["take"],
+            "title": "sound " + rows["src_file"],
+            "author": "a contributor named in ESC-50's LICENSE",
+            "licence": "CC BY-NC",
+            "url": "https://freesound.org/s/" + rows["src_file"],
+        }
+    )
+
+
+CHECKS = {"esc10": _check_esc10, "esc50": _check_esc50}
+
+
+def obtainable(name: str, cache: Path) -> bool:
+    """Say, within seconds, whether `download` has anything to start from: an archive fetched by hand, or a server that answers."""
+    try:
+        return (cache / ARCHIVES[name].file).is_file() or reach(ARCHIVES[name].url) is None
+    except ConnectionError:
+        return False
+
+
+def download(name: str, cache: Path, *, url: str | None = None) -> Path:
+    """Bring a data set to `cache / name`, whole and checked, or not at all, and return that folder.
+
+    An archive fetched by hand is taken from `cache` under the name that a browser gives it.
+
+    Raises:
+        OSError: If it cannot be had, with the reason, the URL, that folder, and the way on without it.
+    """
+    archive = ARCHIVES[name]
+    url = url or archive.url
+    by_hand = cache / archive.file
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=cache, ignore_cleanup_errors=True) as work:
+            file = by_hand if by_hand.is_file() else _fetch(url, Path(work), archive.file)
+            tree = unpack(file, Path(work) / "tree")
+            CHECKS[name](tree)
+            _put(tree, cache / name)
+            return cache / name
+    except (OSError, ValueError) as error:
+        source, again = (by_hand, "remove that file") if by_hand.is_file() else (url, "try again later")
+        raise OSError(
+            f"{name} could not be had from {source} ({_reason(error)}): {again}, or put {url} ({archive.megabytes} MB) "
+            f"into the folder {cache} as {archive.file}, or go on with generated sounds, profile 'offline'."
+        ) from error
+
+
+def _fetch(url: str, folder: Path, file: str) -> Path:
+    reach(url)
+    pooch.get_logger().setLevel("WARNING")  # its progress bar is enough: the rest is full of this machine's paths
+    store = pooch.create(path=folder, base_url="", registry={file: None}, urls={file: url}, retry_if_failed=1)
+    return Path(store.fetch(file, downloader=_download_zip))
+
+
+def _download_zip(url: str, output_file: str, store: pooch.Pooch) -> None:
+    """pooch's own download, and a look at the result, so that a bad one is tried again as well."""
+    http = pooch.HTTPDownloader(progressbar=True, chunk_size=2**16, timeout=(CONNECT_SECONDS, STALL_SECONDS))
+    http(url, output_file, store)
+    if not zipfile.is_zipfile(output_file):
+        head = Path(output_file).read_bytes()[:200].lstrip().lower()
+        kind = "an HTML page" if head.startswith((b"<!doctype", b"<html")) else "no zip archive, or one cut short"
+        raise ValueError(f"the server sent {kind}")
+
+
+def reach(url: str) -> None:
+    """Raise ConnectionError unless a server answers soon; name look-up knows no time limit, hence the thread."""
+    answer = queue.Queue()
+
+    def ask():
+        try:
+            answer.put(requests.head(url, timeout=CONNECT_SECONDS))
+        except requests.RequestException as error:
+            answer.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        error = answer.get(timeout=CONNECT_SECONDS)
+    except queue.Empty:
+        error = requests.Timeout()
+    if isinstance(error, requests.ConnectionError | requests.Timeout):
+        raise ConnectionError(f"no answer from the network within {CONNECT_SECONDS:g} s")
+
+
+def unpack(file: Path, folder: Path) -> Path:
+    """Unpack a zip archive into a new `folder` and return its single top folder.
+
+    Raises:
+        OSError: If it is no zip archive, is damaged, or holds a member that would land outside `folder`.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            for member in archive.namelist():
+                if not (folder / member).resolve().is_relative_to(folder.resolve()):
+                    raise OSError(f"its member {member!r} would land outside its folder, so nothing was unpacked")
+            archive.extractall(folder)
+    except (zipfile.BadZipFile, EOFError, zipfile.zlib.error) as error:
+        raise OSError(f"{file.name} is no whole zip archive ({error})") from error
+    tops = sorted(folder.iterdir())
+    if len(tops) != 1 or not tops[0].is_dir():
+        raise OSError(f"{file.name} should hold one folder, and holds {len(tops)} entries")
+    return tops[0]
+
+
+def _put(tree: Path, target: Path) -> None:
+    try:
+        tree.rename(target)
+    except OSError:
+        if not target.is_dir():  # else another process was faster, and its tree was checked as well
+            raise
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, requests.HTTPError):
+        return f"the server answered {error.response.status_code} {error.response.reason}"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the download was cut short twice"
+    if isinstance(error, requests.RequestException):
+        return f"the server stood still for {STALL_SECONDS:g} s or hung up"
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "the disk is full"
+    return str(error).removesuffix(".")
