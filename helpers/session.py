@@ -1,0 +1,250 @@
+"""Where am I? One call decides device, profile, models and sound, and says why.
+
+    here = session.start()             # the best that this machine can have, every replacement said in a line
+    here = session.start("laptop")     # exactly this profile, or an error that names what was tried
+
+`python -m helpers.session` prints one block to paste into a bug report.
+
+Environment variables. One that is set is looked at first and must be right; relative folders start at the project.
+
+    PROFILE          offline, laptop or gpu: the profile that `start()` takes, as strictly as if it were named there
+    AUDIO_DATA       the folder that holds `esc10/` and `esc50/`
+    VISION_WEIGHTS   a folder of `<architecture>.<tag>.safetensors`, each with a `.json` of the same name where the model
+                     needs more than timm's own configuration (`model_args`, `pretrained_cfg_overlay`)
+    HF_HOME          the cache of the Hugging Face hub (its own variable)
+    AUDIO_CACHE      decoded sound and features; without it, the user's cache folder
+    RUNS             checkpoints and histories of training, may lie on a mounted drive; without it, `runs/` in the project
+"""
+
+import os
+import platform
+import shutil
+import sys
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+
+import torch
+from packaging.requirements import Requirement
+
+from helpers import backbones, clips
+
+ROOT = Path(__file__).resolve().parents[1]
+ROLES = {"vit": "ViT", "deit": "DeiT", "convnet": "ConvNet"}
+
+
+@dataclass(frozen=True)
+class Session:
+    """What the lessons need to know about this machine. Sizes are (frequency, time); `img_size` is in mel bins and frames."""
+
+    profile: str
+    vit: str
+    deit: str
+    convnet: str
+    dataset: str
+    sample_rate: int  # Hz
+    n_fft: int  # samples
+    hop_length: int  # samples
+    epochs: int
+    seconds: float = 5.12
+    n_mels: int = 128
+    seed: int = 0
+    device: torch.device = torch.device("cpu")
+    data: Path | None = None
+    weights: Path | None = None
+    cache: Path = Path()
+    runs: Path = Path()
+
+    @property
+    def num_samples(self) -> int:
+        """Samples in one clip."""
+        return round(self.seconds * self.sample_rate)
+
+    @property
+    def img_size(self) -> tuple[int, int]:
+        """(mel bins, frames) of one clip."""
+        return self.n_mels, self.num_samples // self.hop_length
+
+    @property
+    def log_mel(self) -> dict[str, int]:
+        """The settings of `spectrograms.LogMel` for this profile."""
+        return {name: getattr(self, name) for name in ("sample_rate", "n_fft", "hop_length", "n_mels")}
+
+
+# From the smallest to the largest: what one cannot have is replaced by what stands above it.
+PROFILES = {
+    "offline": Session(
+        profile="offline",
+        vit="vit_nano_patch16_224",
+        deit="deit_nano_distilled_patch16_224",
+        convnet="convnext_nano_patch4_224",
+        dataset="synthetic",
+        sample_rate=16_000,
+        n_fft=1024,
+        hop_length=320,
+        epochs=5,
+    ),
+    "laptop": Session(
+        profile="laptop",
+        vit="vit_tiny_patch16_224.augreg_in21k_ft_in1k",
+        deit="deit_tiny_distilled_patch16_224.fb_in1k",
+        convnet="mobilenetv2_100",
+        dataset="esc10",
+        sample_rate=32_000,
+        n_fft=2048,
+        hop_length=640,
+        epochs=12,
+    ),
+    "gpu": Session(
+        profile="gpu",
+        vit="vit_base_patch16_224.augreg2_in21k_ft_in1k",
+        deit="deit_base_distilled_patch16_224.fb_in1k",
+        convnet="convnext_tiny",
+        dataset="esc10",
+        sample_rate=32_000,
+        n_fft=2048,
+        hop_length=320,
+        epochs=25,
+    ),
+}
+SOUND = ("dataset", "sample_rate", "n_fft", "hop_length")
+SOURCES = {  # the places that `backbones.locate` and `clips.locate` name, in words
+    "AUDIO_DATA": "from $AUDIO_DATA",
+    "VISION_WEIGHTS": "from $VISION_WEIGHTS",
+    "cache": "from the cache",
+    "embedded": "embedded in the project",
+    "generated": "generated",
+    "network": "to be downloaded at first use",
+}
+MODEL_WAY_OUT = "connect to the hub once, or set VISION_WEIGHTS to a folder that has its weights"
+WAY_OUT = dict.fromkeys(ROLES, MODEL_WAY_OUT) | {"dataset": "connect once, or set AUDIO_DATA to the folder that holds it"}
+
+
+def start(profile: str = "auto") -> Session:
+    """Choose device, profile, models and data for this machine, and print the choice with its reasons.
+
+    Args:
+        profile: "offline", "laptop" or "gpu": exactly that. "auto": `$PROFILE` where it is set; else "gpu" with CUDA and
+            "laptop" without, and what cannot be had is replaced by the next smaller profile's, each time with a line.
+    Raises:
+        ValueError: If there is no such profile.
+        OSError: If a named profile lacks a model or its data, or an environment variable names no folder.
+    """
+    here, lines = resolve(profile)
+    for name, text in lines.items():
+        print(f"{name:8} {text}")
+    return here
+
+
+def resolve(profile: str = "auto") -> tuple[Session, dict[str, str]]:
+    """The session that `start` returns, and its explanation as {what: why}, without printing."""
+    device = _device()
+    name, strict, reason = _choose(profile, device)
+    data, weights = folder("AUDIO_DATA"), folder("VISION_WEIGHTS")
+    chosen, lines = {}, {"profile": f"{name}, {reason}", "device": _describe(device)}
+    for role, title in ROLES.items():
+        source, lines[title] = _first(role, name, strict, lambda model: backbones.locate(model, weights))
+        chosen[role] = getattr(source, role)
+    source, lines["sound"] = _first("dataset", name, strict, clips.locate)
+    chosen |= {field: getattr(source, field) for field in SOUND}
+    if name != "offline" and all(chosen[field] == getattr(PROFILES["offline"], field) for field in chosen):
+        lines["profile"] = f"offline, because nothing of {name} can be had here"
+        name = "offline"
+    runs = folder("RUNS", must_exist=False) or ROOT / "runs"
+    places = {"device": device, "data": data, "weights": weights, "cache": clips.cache_folder(), "runs": runs}
+    here = replace(PROFILES[name], **chosen, **places)
+    n_mels, frames = here.img_size
+    step = 1000 * here.hop_length / here.sample_rate
+    lines["sound"] += f"; {here.sample_rate / 1000:g} kHz, {here.seconds} s"
+    lines["log-mel"] = f"{n_mels} mel bins x {frames} frames, one every {step:g} ms"
+    return here, lines
+
+
+def folder(variable: str, *, must_exist: bool = True) -> Path | None:
+    """The folder that an environment variable names, or None where it is not set; relative ones start at the project."""
+    value = os.environ.get(variable)
+    if not value:
+        return None
+    path = ROOT / Path(value).expanduser()
+    if must_exist and not path.is_dir():
+        raise OSError(f"${variable} is {value!r}, which is no folder: correct it, or unset it to let the session choose.")
+    return path
+
+
+def _choose(profile: str, device: torch.device) -> tuple[str, bool, str]:
+    """(profile, whether nothing may be replaced, why)."""
+    reason = "as asked for in start()"
+    if profile == "auto" and (profile := os.environ.get("PROFILE") or "auto") != "auto":
+        reason = "as $PROFILE says"
+    if profile == "auto":
+        gpu = device.type == "cuda"
+        return ("gpu", False, "because there is a CUDA device") if gpu else ("laptop", False, "because there is no CUDA device")
+    if profile not in PROFILES:
+        raise ValueError(f"profile must be one of auto, {', '.join(PROFILES)}; got {profile!r}.")
+    return profile, True, reason
+
+
+def _first(field: str, profile: str, strict: bool, locate: Callable[[str], str]) -> tuple[Session, str]:
+    """The largest profile, from `profile` down, whose `field` can be had, and one line on where that comes from."""
+    names = list(PROFILES)[: list(PROFILES).index(profile) + 1]
+    missing = []
+    for candidate in [PROFILES[profile]] if strict else [PROFILES[name] for name in reversed(names)]:
+        name = getattr(candidate, field)
+        if name in missing:
+            continue
+        if place := locate(name):
+            instead = f" (in place of {' and '.join(missing)}: {WAY_OUT[field]})" if missing else ""
+            return candidate, f"{name}, {SOURCES[place]}{instead}"
+        missing.append(name)
+    raise OSError(f"Profile {profile!r} needs {missing[0]}, which no local folder or cache holds and the network does not give: {WAY_OUT[field]}.")
+
+
+def _device() -> torch.device:
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _describe(device: torch.device) -> str:
+    return f"cuda, {torch.cuda.get_device_name()}" if device.type == "cuda" else device.type
+
+
+def report() -> str:
+    """One block for a bug report: versions with OK or the way to mend them, device, profile and why, caches, free disk."""
+    lines = [("python", _python()), ("system", platform.platform()), *_versions()]
+    try:
+        lines += resolve()[1].items()
+    except (OSError, ValueError) as error:
+        lines.append(("profile", f"WRONG: {error}"))
+    for variable in ("PROFILE", "AUDIO_DATA", "VISION_WEIGHTS", "HF_HOME", "AUDIO_CACHE", "RUNS"):
+        lines.append((f"${variable}", os.environ.get(variable, "not set")))
+    cache = clips.cache_folder()
+    existing = next(path for path in [cache, *cache.parents] if path.exists())
+    lines.append(("cache", f"{cache}, {shutil.disk_usage(existing).free / 1e9:.0f} GB free"))
+    return "\n".join(f"{name:18} {text}" for name, text in lines)
+
+
+def _python() -> str:
+    wanted = sys.version_info >= (3, 11)
+    return f"{platform.python_version()} " + ("OK" if wanted else "WRONG: 3.11 or newer is needed, remove .venv and set up again with it")
+
+
+def _versions() -> list[tuple[str, str]]:
+    """(package, version and verdict) for each dependency that pyproject.toml names."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = []
+    for requirement in map(Requirement, project["dependencies"]):
+        try:
+            found = metadata.version(requirement.name)
+        except metadata.PackageNotFoundError:
+            found = None
+        good = found is not None and requirement.specifier.contains(found, prereleases=True)
+        mend = f'WRONG: run python -m pip install "{requirement}"'
+        lines.append((requirement.name, f"{found or 'not installed'} {'OK' if good else mend}"))
+    return lines
+
+
+if __name__ == "__main__":
+    print(report())

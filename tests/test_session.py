@@ -1,0 +1,123 @@
+"""The session chooses what this machine can have, says why, and is strict when a profile is named."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from helpers import backbones, clips, session
+
+VARIABLES = ("PROFILE", "AUDIO_DATA", "VISION_WEIGHTS", "RUNS")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch):
+    for variable in VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture
+def can_have(monkeypatch):
+    """can_have(name, ...): only these models and data sets, and the project's own, can be had; no CUDA."""
+
+    def only(*names, place="cache", cuda=False):
+        own = {getattr(session.PROFILES["offline"], role): "embedded" for role in session.ROLES} | {"synthetic": "generated"}
+        places = own | dict.fromkeys(names, place)
+        monkeypatch.setattr(backbones, "locate", lambda name, folder: places.get(name, ""))
+        monkeypatch.setattr(clips, "locate", lambda name: places.get(name, ""))
+        monkeypatch.setattr(session, "_device", lambda: torch.device("cuda" if cuda else "cpu"))
+        monkeypatch.setattr(session, "_describe", lambda device: device.type)
+
+    return only
+
+
+LAPTOP = session.PROFILES["laptop"]
+GPU = session.PROFILES["gpu"]
+
+
+def test_without_anything_auto_is_offline_and_says_what_is_missing(can_have, capsys):
+    can_have()
+    here = session.start()
+    printed = capsys.readouterr().out
+    assert (here.profile, here.dataset, here.vit) == ("offline", "synthetic", session.PROFILES["offline"].vit)
+    assert here.epochs == session.PROFILES["offline"].epochs
+    assert "in place of esc10" in printed
+    assert LAPTOP.vit in printed
+
+
+def test_each_resource_is_replaced_by_itself(can_have, capsys):
+    can_have(LAPTOP.vit, "esc10")
+    here = session.start()
+    assert (here.profile, here.vit, here.dataset) == ("laptop", LAPTOP.vit, "esc10")
+    assert here.deit == session.PROFILES["offline"].deit
+    assert f"in place of {LAPTOP.deit}" in capsys.readouterr().out
+
+
+def test_sound_settings_follow_the_data_that_is_really_there(can_have):
+    can_have(LAPTOP.vit)
+    here = session.start()
+    assert (here.profile, here.dataset, here.sample_rate) == ("laptop", "synthetic", 16_000)
+
+
+def test_a_gpu_falls_back_to_the_laptop_models_before_the_embedded_ones(can_have):
+    can_have(LAPTOP.vit, GPU.deit, "esc10", cuda=True)
+    here = session.start()
+    assert (here.profile, here.vit, here.deit) == ("gpu", LAPTOP.vit, GPU.deit)
+    assert here.img_size == (128, 512)
+
+
+@pytest.mark.parametrize("profile", ["laptop", "gpu"])
+def test_a_named_profile_raises_and_names_what_is_missing(can_have, profile):
+    can_have("esc10")
+    with pytest.raises(OSError, match=session.PROFILES[profile].vit):
+        session.start(profile)
+
+
+def test_the_variable_is_as_strict_as_the_argument(can_have, monkeypatch):
+    can_have()
+    monkeypatch.setenv("PROFILE", "laptop")
+    with pytest.raises(OSError, match="VISION_WEIGHTS"):
+        session.start()
+    assert session.start("offline").profile == "offline"
+
+
+@pytest.mark.parametrize("name", ["large", "Laptop", ""])
+def test_an_unknown_profile_lists_the_right_names(can_have, name):
+    can_have()
+    with pytest.raises(ValueError, match="auto, offline, laptop, gpu"):
+        session.start(name)
+
+
+@pytest.mark.parametrize("variable", ["AUDIO_DATA", "VISION_WEIGHTS"])
+def test_a_variable_that_names_no_folder_is_an_error_in_every_profile(can_have, monkeypatch, variable):
+    can_have()
+    monkeypatch.setenv(variable, "no/such/folder")
+    with pytest.raises(OSError, match=f"{variable}.*no/such/folder"):
+        session.start("offline")
+
+
+def test_relative_folders_start_at_the_project(monkeypatch):
+    monkeypatch.setenv("AUDIO_DATA", "notebooks")
+    assert session.folder("AUDIO_DATA") == session.ROOT / "notebooks"
+
+
+def test_runs_may_lie_where_there_is_no_folder_yet(can_have, monkeypatch, tmp_path):
+    can_have()
+    monkeypatch.setenv("RUNS", str(tmp_path / "drive"))
+    assert session.start().runs == tmp_path / "drive"
+
+
+@pytest.mark.parametrize(("name", "frames"), [("offline", 256), ("laptop", 256), ("gpu", 512)])
+def test_every_profile_gives_whole_patches(name, frames):
+    here = session.PROFILES[name]
+    assert here.img_size == (128, frames)
+    assert here.num_samples == here.img_size[1] * here.hop_length
+
+
+def test_the_report_is_one_block_with_a_verdict_for_each_package():
+    run = subprocess.run([sys.executable, "-m", "helpers.session"], capture_output=True, text=True, check=True, cwd=session.ROOT)
+    lines = {line[:18].strip(): line[18:].strip() for line in run.stdout.splitlines()}
+    for package in ("python", "torch", "torchaudio", "timm", "ipywidgets"):
+        assert lines[package].endswith("OK"), lines[package]
+    assert {"profile", "device", "sound", "$HF_HOME", "cache"} <= set(lines)
