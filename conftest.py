@@ -1,0 +1,197 @@
+"""The guard over nbval: a green run means that every cell of the notebook ran to its end.
+
+nbval calls some broken notebooks green, or reports them late (`tests/broken_notebooks.py` holds one of each kind).
+What stands here closes what can only be seen while the notebook runs; what can be read from the file is in
+`tools.notebooks.lint`. It builds on the internals of nbval 0.11, hence that version in pyproject.toml.
+"""
+
+import ast
+import inspect
+import time
+from queue import Empty
+
+import pytest
+from nbval import plugin as nbval
+from nbval.kernel import RunningKernel
+
+from tools import notebooks
+
+
+def watch_kernel() -> None:
+    """Runs inside the kernel, before the first cell: `get_ipython().watched()` lists what went wrong beside the cells."""
+    import asyncio
+    import gc
+    import sys
+    import threading
+
+    shell, seen = get_ipython(), []  # noqa: F821
+    threads_before = set(threading.enumerate())
+
+    def note(where, error):
+        seen.append(f"{where}: {type(error).__name__}: {error}")
+
+    def wrap(hook, where):
+        def noting_hook(event):
+            note(where, event.exc_value)
+            hook(event)
+
+        return noting_hook
+
+    threading.excepthook = wrap(threading.excepthook, "in a thread")
+    sys.unraisablehook = wrap(sys.unraisablehook, "in a finalizer")
+
+    def sweep_widgets():
+        """Move every slider to both its ends, take every option of every menu, and go back."""
+        widgets = sys.modules.get("ipywidgets")
+        if widgets is None:
+            return
+        pool = getattr(widgets.widget, "_instances", None)  # ipywidgets 8
+        pool = widgets.Widget.widgets if pool is None else pool  # ipywidgets 7
+        for widget in list(pool.values()):
+            value = getattr(widget, "value", None)
+            if hasattr(widget, "_options_full") and not isinstance(
+                value, tuple
+            ):  # menus, not multiple choice
+                settings = [option for _, option in widget._options_full]
+            elif isinstance(value, bool):
+                settings = [not value]
+            elif isinstance(value, (int, float)) and hasattr(widget, "max") and widget.max is not None:
+                settings = [widget.min, widget.max]
+            else:
+                continue
+            for setting in [*settings, value]:
+                before = len(seen)
+                try:
+                    widget.value = setting
+                except Exception as error:
+                    note("in a callback", error)
+                seen[before:] = [f"{type(widget).__name__} at {setting!r}: {text}" for text in seen[before:]]
+
+    def watched():
+        for thread in set(threading.enumerate()) - threads_before:
+            if not thread.daemon:
+                thread.join(10)
+        gc.collect()
+        for task in gc.get_objects():
+            # type(), since isinstance() trips over weak proxies; the flag is up while nobody has read the exception
+            if issubclass(type(task), asyncio.Task) and getattr(task, "_log_traceback", False):
+                note("in an asyncio task", task.exception())
+        show = shell.showtraceback  # `interact` ends here with what its function raises
+        shell.showtraceback = lambda *_, **__: note("in interact", sys.exc_info()[1])
+        try:
+            sweep_widgets()
+        finally:
+            shell.showtraceback = show
+        return seen
+
+    shell.watched = watched
+
+
+class GuardedKernel(RunningKernel):
+    """A kernel whose death is noticed within a second, and whose replies are kept."""
+
+    reply = None
+
+    def execute_cell_input(self, cell_input, allow_stdin=None):
+        self.reply = None
+        # with history, as in Jupyter: a trailing `;` hides the value, and Out[3] exists
+        return self.kc.execute(cell_input, store_history=True, allow_stdin=allow_stdin, stop_on_error=False)
+
+    def await_reply(self, msg_id, timeout=None):
+        end = time.monotonic() + (timeout or float("inf"))
+        while time.monotonic() < end:
+            try:
+                message = self.get_message(stream="shell", timeout=1)
+            except Empty:
+                if not self.is_alive():
+                    raise RuntimeError("the kernel died (exit, crash or out of memory)") from None
+                continue
+            if message["parent_header"].get("msg_id") == msg_id:
+                self.reply = message["content"]
+                return
+        raise Empty
+
+    def ask(self, expression, timeout):
+        """Value of an expression in the kernel, which must be a literal."""
+        message_id = self.kc.execute("", store_history=False, user_expressions={"answer": expression})
+        self.await_reply(message_id, timeout)
+        answer = self.reply["user_expressions"]["answer"]
+        if answer["status"] != "ok":
+            raise RuntimeError(f"{expression} raised {answer['ename']}: {answer['evalue']}")
+        return ast.literal_eval(answer["data"]["text/plain"])
+
+
+nbval.RunningKernel = GuardedKernel
+
+
+class GuardedCell(nbval.IPyNbCell):
+    """A cell that fails for whatever stopped it, and is not run after one that failed."""
+
+    def runtest(self):
+        if self.parent.failed:
+            pytest.skip(f"not run: {self.parent.failed} failed")
+        self.output_timeout = 60  # for the last outputs; nbval gives them 5 seconds
+        try:
+            super().runtest()
+            if problems := self.problems():
+                self.raise_cell_error("\n".join(problems))
+        except Exception:
+            self.parent.failed = self.name
+            raise
+
+    def problems(self) -> list[str]:
+        if self.parent.timed_out:
+            return ["the cell ran past its time and swallowed the interrupt"]
+        reply, found = self.parent.kernel.reply, notebooks.output_problems(self.cell, self.test_outputs)
+        if reply["status"] == "error" and not any(one.output_type == "error" for one in self.test_outputs):
+            found.append(f"the cell stopped early: {reply['ename']}: {reply['evalue']}")  # an unknown magic
+        if any(one["source"] == "ask_exit" for one in reply.get("payload", [])):
+            found.append("the cell asked the kernel to exit")
+        return found
+
+
+class NotebookEnd(pytest.Item):
+    """After the last cell: was there one, and what did threads, tasks and widgets raise?"""
+
+    def runtest(self):
+        notebook = self.parent
+        if not any(cell.cell_type == "code" for cell in notebook.nb.cells):
+            pytest.fail("the notebook has no code cell: nothing was tested", pytrace=False)
+        if notebook.failed:
+            pytest.skip(f"not run: {notebook.failed} failed")
+        try:
+            seen = notebook.kernel.ask("get_ipython().watched()", self.config.option.nbval_cell_timeout)
+        except Empty:
+            seen = ["threads, tasks or widgets did not come to an end in time"]
+        if seen:
+            pytest.fail(f"{self.path.name}, beside its cells:\n" + "\n".join(seen), pytrace=False)
+
+    def reportinfo(self):
+        return self.path, None, f"{self.path.name}::{self.name}"
+
+
+class GuardedNotebook(nbval.IPyNbFile):
+    """nbval's notebook with a watched kernel, guarded cells and one more item at the end."""
+
+    failed = None  # name of the first cell that failed
+
+    def setup(self):
+        super().setup()
+        source = inspect.getsource(watch_kernel) + "\nwatch_kernel(); del watch_kernel"
+        self.kernel.await_idle(self.kernel.kc.execute(source, store_history=False), timeout=60)
+
+    def collect(self):
+        for cell in super().collect():
+            yield GuardedCell.from_parent(
+                self, name=cell.name, cell_num=cell.cell_num, cell=cell.cell, options=cell.options
+            )
+        yield NotebookEnd.from_parent(self, name="end")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(file_path, parent):
+    found = yield
+    return [
+        GuardedNotebook.from_parent(parent, path=file_path) if isinstance(one, nbval.IPyNbFile) else one
+        for one in found
+    ]

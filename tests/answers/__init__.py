@@ -1,0 +1,1 @@
+"""Right answers in several spellings, for the tests of the exercises."""

@@ -1,0 +1,89 @@
+"""The guard over nbval and the static rules: each broken notebook is seen here, and not by nbval alone."""
+
+import copy
+import os
+import subprocess
+import sys
+from xml.etree import ElementTree
+
+import pytest
+from broken_notebooks import HEALTHY, IN_THE_FILE, RUNNING
+from nbformat.v4 import new_notebook
+
+from tools import notebooks
+
+CELL_TIMEOUT = 12  # seconds: short, since two notebooks wait for it
+BROKEN = {name: broken for name, (broken, _) in (RUNNING | IN_THE_FILE).items()}
+# nbval alone gets one kernel for all but those that end it, or that change what it says of the next cell
+APART = ["dead kernel", "exit", "interrupt swallowed and a bug after it", "no code"]
+TOGETHER = [name for name in BROKEN if name not in APART]
+
+
+def run_nbval(folder, files, *plugin):
+    """Run nbval on the notebooks as `make test` does; name -> (messages of its failures, longest cell in seconds)."""
+    for name, notebook in files.items():
+        notebooks.write(notebook, folder / f"{name}.ipynb")
+    settings, report = folder / "pytest.ini", folder / "report.xml"
+    settings.write_text("[pytest]\n", encoding="utf-8")
+    options = f"-p no:cacheprovider -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout {CELL_TIMEOUT}"
+    run = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-c",
+            settings,
+            *options.split(),
+            *plugin,
+            "--junitxml",
+            report,
+            folder,
+        ],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(notebooks.ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert report.exists(), run.stdout + run.stderr
+    found = {name: ([], 0.0) for name in files}
+    for case in ElementTree.parse(report).iter("testcase"):
+        name = case.get("classname").removesuffix(".ipynb")
+        failures = [*case.iter("failure"), *case.iter("error")]
+        messages = [one.get("message") + (one.text or "") for one in failures]
+        found[name] = found[name][0] + messages, max(found[name][1], float(case.get("time")))
+    return found
+
+
+def test_nbval_alone_is_green_or_late(tmp_path):
+    cells = [cell for name in TOGETHER for cell in copy.deepcopy(BROKEN[name].cells)]
+    found = run_nbval(
+        tmp_path, {"together": new_notebook(cells=cells)} | {name: BROKEN[name] for name in APART}
+    )
+    messages, seconds = found.pop("dead kernel")
+    assert seconds >= CELL_TIMEOUT
+    assert "died" not in "".join(messages)
+    assert {name: messages for name, (messages, _) in found.items() if messages} == {}
+
+
+def test_guard_sees_each_and_raises_no_false_alarm(tmp_path):
+    files = {"healthy": HEALTHY} | {name: BROKEN[name] for name in RUNNING}
+    found = {name: messages for name, (messages, _) in run_nbval(tmp_path, files, "-p", "conftest").items()}
+    assert found.pop("healthy") == []
+    assert {name: messages for name, messages in found.items() if len(messages) != 1} == {}
+    unsaid = {name: messages[0] for name, messages in found.items() if RUNNING[name][1] not in messages[0]}
+    assert unsaid == {}
+
+
+@pytest.mark.parametrize("name", IN_THE_FILE)
+def test_lint_sees(name):
+    broken, message = IN_THE_FILE[name]
+    found = notebooks.lint(broken)
+    assert len(found) == 1, found
+    assert message in found[0]
+
+
+@pytest.mark.parametrize("name", RUNNING)
+def test_lint_raises_no_false_alarm(name):
+    assert not notebooks.lint(HEALTHY)
+    tolerated = ("not plain Python", "`exit`", "except of KeyboardInterrupt", "stored as its stub")
+    assert not [one for one in notebooks.lint(RUNNING[name][0]) if not any(text in one for text in tolerated)]
