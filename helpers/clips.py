@@ -1,4 +1,4 @@
-"""Sound files and data sets: read, fix the length, play; tables with official folds and a shared cache of waveforms."""
+"""Sound files and data sets: read, fix the length, play; tables with official folds, a cache of waveforms."""
 
 import hashlib
 import os
@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from helpers import esc, synthetic
 
-DATA_SETS = ("synthetic", "esc10", "esc50")
+DATA_SETS = ("synthetic", *esc.ARCHIVES)
 PLACES = {
     "generated": "generated",
     "root": "from the folder given",
@@ -50,27 +50,25 @@ def read_clip(path: str | Path, sample_rate: int = 16_000) -> Tensor:
     """
     _check_rate(sample_rate)
     path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder, expected a sound file: name one file in it.")
     if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist, expected a sound file: check name and folder.")
+        problem = "is a folder" if path.is_dir() else "does not exist"
+        raise FileNotFoundError(f"{path} {problem}, expected a sound file: check name and folder.")
     try:
         samples, file_rate = soundfile.read(path, dtype="float32", always_2d=True)  # (time, channels)
     except soundfile.LibsndfileError as error:
-        raise OSError(
-            f"{path} ({path.stat().st_size} bytes) cannot be read as sound ({error.error_string.rstrip('. ')}): "
-            "expected a whole WAV, FLAC, OGG or MP3 file; convert it or fetch it again."
-        ) from error
+        found = f"{path.stat().st_size} bytes, {error.error_string.rstrip('. ')}"
+        expected = "expected a whole WAV, FLAC, OGG or MP3 file; convert it or fetch it again."
+        raise OSError(f"{path} cannot be read as sound ({found}): {expected}") from error
     if len(samples) == 0:
         raise ValueError(f"{path} holds zero frames, expected at least one: record or export it again.")
     if bad := int((~np.isfinite(samples)).any(axis=1).sum()):
-        raise ValueError(f"{path} holds {bad} frames of NaN or infinite samples, expected numbers: export it again.")
+        raise ValueError(f"{path} has NaN or infinite samples in {bad} of {len(samples)} frames: export it again.")
     return _resample(torch.from_numpy(samples.mean(axis=1)), file_rate, sample_rate)
 
 
 def _check_rate(sample_rate: int) -> None:
     if not isinstance(sample_rate, Integral) or sample_rate < 1:
-        raise ValueError(f"sample_rate must be a positive whole number of Hz, got {sample_rate!r}: try 16000.")
+        raise ValueError(f"sample_rate must be a positive whole number (Hz, say 16000), got {sample_rate!r}.")
 
 
 def _resample(waveform: Tensor, old: int, new: int) -> Tensor:
@@ -102,7 +100,7 @@ def fix_length(waveform: Tensor, num_samples: int, mode: str = "repeat") -> Tens
 def player(waveform: Tensor, sample_rate: int, title: str = "") -> HTML:
     """A small player. Peaks above 1, which a sound card would cut, are played quieter, and the title says so."""
     if not (waveform.numel() and waveform.isfinite().all()):
-        raise ValueError(f"waveform must hold finite samples, and at least one, got shape {tuple(waveform.shape)}.")
+        raise ValueError(f"waveform must hold samples, all finite, got shape {tuple(waveform.shape)}.")
     peak = float(waveform.abs().max())
     if peak > 1:
         title = f"{title} (peak {peak:.2f}: played {20 * np.log10(peak):.1f} dB quieter)".strip()
@@ -160,7 +158,7 @@ class Clips:
         return np.flatnonzero(~test), np.flatnonzero(test)
 
     def inner_split(self, test_fold: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """Indices (train, validation) inside the training folds: a fifth for validation, no recording on both sides."""
+        """Indices (train, validation) of the training folds: a fifth validates, no recording on both sides."""
         train, _ = self.split(test_fold)
         rows = self.table.iloc[train]
         folds = StratifiedGroupKFold(n_splits=5, shuffle=True, random_state=seed)
@@ -168,9 +166,7 @@ class Clips:
         return train[inner], train[validation]
 
 
-def load(
-    name: str, *, sample_rate: int = 16_000, root: Path | str | None = None, cache: Path | None = None
-) -> Clips:
+def load(name: str, *, sample_rate: int = 16_000, root: Path | str | None = None, cache: Path | None = None) -> Clips:
     """Load a data set with all its waveforms, decoded once and then shared through a memory-mapped file.
 
     Args:
@@ -188,13 +184,13 @@ def load(
     cache = cache_folder() if cache is None else Path(cache)
     if name == "synthetic":
         place, folder, table = "generated", None, synthetic.table()
-        digest = hashlib.sha256(Path(synthetic.__file__).read_bytes())
+        version = Path(synthetic.__file__)
         bark = int(np.flatnonzero(table["path"] == synthetic.BARK)[0])
     else:
         place, folder = esc.find(name, root=root, cache=cache)
         folder = folder or esc.download(name, cache)
         table = esc.table(name, folder)
-        digest = hashlib.sha256(table.to_csv().encode())
+        version = esc.manifest(name, folder)
         bark = int(np.flatnonzero((table["recording"] == "30226") & (table["take"] == "A"))[0])
 
     def make(path: str) -> Tensor:
@@ -202,23 +198,19 @@ def load(
             return read_clip(folder / path, sample_rate)
         return _resample(torch.from_numpy(synthetic.clip(path)), synthetic.SAMPLE_RATE, sample_rate)
 
-    file = cache / f"{name}-{sample_rate}Hz-v{CACHE_VERSION}-{digest.hexdigest()[:12]}.safetensors"
-    return Clips(name, int(sample_rate), table, PLACES[place], bark, folder, _cached(file, table["path"], make))
+    digest = hashlib.sha256(version.read_bytes()).hexdigest()[:12]  # other sounds, another file
+    file = cache / f"{name}-{sample_rate}Hz-v{CACHE_VERSION}-{digest}.safetensors"
+    waveforms = _cached(file, table["path"], make)
+    return Clips(name, int(sample_rate), table, PLACES[place], bark, folder, waveforms)
 
 
 def locate(name: str) -> str | None:
-    """Say from where `load` would take a data set: a key of PLACES, or None where it cannot be had.
-
-    Raises:
-        ValueError: If there is no such data set.
-        OSError: If `$AUDIO_DATA` is set and does not hold it.
-    """
+    """Say from where `load` would take a data set: a key of PLACES, or None; errors as `load`'s."""
     _check_name(name)
     if name == "synthetic":
         return "generated"
-    cache = cache_folder()
-    place, _ = esc.find(name, root=None, cache=cache)
-    return None if place == "network" and not esc.obtainable(name, cache) else place
+    place, _ = esc.find(name, root=None, cache=cache_folder())
+    return None if place == "network" and not esc.obtainable(name, cache_folder()) else place
 
 
 def _check_name(name: str) -> None:
@@ -227,13 +219,13 @@ def _check_name(name: str) -> None:
 
 
 def cache_folder() -> Path:
-    """The user's folder for downloads and waveforms: `$AUDIO_CACHE` (relative to the project), or the system's place."""
+    """Folder for downloads and waveforms: `$AUDIO_CACHE` (relative to the project), or the system's place."""
     given = os.environ.get("AUDIO_CACHE")
     return esc.PROJECT / Path(given).expanduser() if given else Path(pooch.os_cache(CACHE_NAME))
 
 
 def _cached(file: Path, paths: Iterable[str], make: Callable[[str], Tensor]) -> list[Tensor]:
-    """Waveforms from a memory-mapped file; where there is none, one is written whole under another name, and renamed.
+    """Waveforms from a memory-mapped file; where there is none, one is written under another name and renamed.
 
     float32: in float16, rounding noise would stand 70 dB below a loud clip, and a log-mel shows more than that.
     """
@@ -241,9 +233,10 @@ def _cached(file: Path, paths: Iterable[str], make: Callable[[str], Tensor]) -> 
         return _read_cache(file)
     except (FileNotFoundError, SafetensorError):  # not there, or not whole
         threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # a clip is too short to share: threads of two processes would wait for one another
+        torch.set_num_threads(1)  # a clip is too short to share, and two processes would wait for one another
         try:
-            waveforms = [make(path) for path in tqdm(paths, "waveforms", unit="clip", delay=3, mininterval=1, leave=False)]
+            bar = tqdm(paths, "waveforms", unit="clip", delay=3, mininterval=1, leave=False)
+            waveforms = [make(path) for path in bar]
         finally:
             torch.set_num_threads(threads)
     part = file.with_name(f"{file.stem}.{uuid.uuid4().hex[:8]}.part")
@@ -253,11 +246,10 @@ def _cached(file: Path, paths: Iterable[str], make: Callable[[str], Tensor]) -> 
         part.replace(file)
     except (OSError, SafetensorError) as error:
         if isinstance(error, PermissionError) and file.is_file():
-            return waveforms  # Windows lets nobody replace a file that another process has mapped; it is as good
-        raise OSError(
-            f"waveforms could not be kept in {file.parent} ({error}): {sum(w.nbytes for w in waveforms) / 1e6:.0f} MB "
-            "must be free and writable there; make room, or name another folder in AUDIO_CACHE."
-        ) from error
+            return waveforms  # Windows replaces no file that another process has mapped, and that one is good
+        need = f"{1 + sum(w.nbytes for w in waveforms) // 10**6} MB must be free and writable there"
+        way_out = "make room, or name another folder in AUDIO_CACHE."
+        raise OSError(f"waveforms could not be kept in {file.parent} ({error}): {need}; {way_out}") from error
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)

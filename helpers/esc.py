@@ -47,9 +47,9 @@ STALL_SECONDS = 20.0  # a download that stands still for so long is given up
 
 
 def find(name: str, *, root: Path | str | None, cache: Path) -> tuple[str, Path | None]:
-    """Return where a data set lies, and its folder: ("root" | "AUDIO_DATA" | "cache", folder) or ("network", None).
+    """Return where a data set lies: ("root" | "AUDIO_DATA" | "cache", folder), or ("network", None).
 
-    `root`, or else `$AUDIO_DATA`, is the parent of `esc10/` and `esc50/`; where one of them is given, it must be right.
+    `root`, or else `$AUDIO_DATA`, is the parent of `esc10/` and `esc50/`; where one is given, it must be right.
 
     Raises:
         OSError: If the folder given is none, or does not hold the data set.
@@ -79,11 +79,16 @@ def table(name: str, folder: Path) -> pd.DataFrame:
     """
     try:
         return CHECKS[name](folder)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # pandas raises ValueErrors for a table that is none
         raise OSError(
-            f"{name} in {folder} is not as published: {error}; put a whole copy there, or remove the folder and "
-            f"leave AUDIO_DATA unset, and {name} is downloaded."
+            f"{name} in {folder} is not as published: {str(error).strip()}; put a whole copy there, or remove the "
+            f"folder and leave AUDIO_DATA unset, and {name} is downloaded."
         ) from error
+
+
+def manifest(name: str, folder: Path) -> Path:
+    """The file that a data set is checked against: ours for ESC-10, its own table for ESC-50."""
+    return MANIFEST if name == "esc10" else folder / "meta" / "esc50.csv"
 
 
 def _check_esc10(folder: Path) -> pd.DataFrame:
@@ -93,12 +98,12 @@ def _check_esc10(folder: Path) -> pd.DataFrame:
         if not file.is_file():
             raise FileNotFoundError(f"{path} is missing")
         if hashlib.sha256(file.read_bytes()).hexdigest() != sha256:
-            raise OSError(f"{path} was altered (its SHA-256 is not the published one)")
+            raise OSError(f"{path} was altered (its SHA-256 is not the published file's)")
     return clips.drop(columns="sha256")
 
 
 def _check_esc50(folder: Path) -> pd.DataFrame:
-    meta = folder / "meta" / "esc50.csv"
+    meta = manifest("esc50", folder)
     if not meta.is_file():
         raise FileNotFoundError("meta/esc50.csv is missing")
     rows = pd.read_csv(meta, dtype={"src_file": str}, encoding="utf-8")
@@ -110,8 +115,8 @@ def _check_esc50(folder: Path) -> pd.DataFrame:
     for name in rows["filename"]:
         try:
             sound = soundfile.info(folder / "audio" / name)
-        except (OSError, soundfile.LibsndfileError):
-            raise OSError(f"audio/{name} is missing or no sound") from None
+        except (OSError, soundfile.LibsndfileError) as error:
+            raise OSError(f"audio/{name} is missing or no sound") from error
         if abs(sound.duration - 5) > 0.01:
             raise OSError(f"audio/{name} lasts {sound.duration:.2f} s, expected 5")
     return pd.DataFrame(
@@ -134,7 +139,7 @@ CHECKS = {"esc10": _check_esc10, "esc50": _check_esc50}
 
 
 def obtainable(name: str, cache: Path) -> bool:
-    """Say, within seconds, whether `download` has anything to start from: an archive fetched by hand, or a server that answers."""
+    """Say, within seconds, whether `download` can start: from an archive put there by hand, or a server."""
     try:
         return (cache / ARCHIVES[name].file).is_file() or reach(ARCHIVES[name].url) is None
     except ConnectionError:
@@ -150,8 +155,7 @@ def download(name: str, cache: Path, *, url: str | None = None) -> Path:
         OSError: If it cannot be had, with the reason, the URL, that folder, and the way on without it.
     """
     archive = ARCHIVES[name]
-    url = url or archive.url
-    by_hand = cache / archive.file
+    url, by_hand = url or archive.url, cache / archive.file
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=cache, ignore_cleanup_errors=True) as work:
@@ -161,16 +165,19 @@ def download(name: str, cache: Path, *, url: str | None = None) -> Path:
             _put(tree, cache / name)
             return cache / name
     except (OSError, ValueError) as error:
-        source, again = (by_hand, "remove that file") if by_hand.is_file() else (url, "try again later")
-        raise OSError(
-            f"{name} could not be had from {source} ({_reason(error)}): {again}, or put {url} ({archive.megabytes} MB) "
-            f"into the folder {cache} as {archive.file}, or go on with generated sounds, profile 'offline'."
-        ) from error
+        source, again = (
+            url,
+            f"try again later, or put that archive ({archive.megabytes} MB) into {cache} as {archive.file}",
+        )
+        if by_hand.is_file():
+            source, again = by_hand, f"remove that file, or replace it by {url} ({archive.megabytes} MB)"
+        way_out = f"{again}, or go on with generated sounds, profile 'offline'."
+        raise OSError(f"{name} could not be had from {source} ({_reason(error)}): {way_out}") from error
 
 
 def _fetch(url: str, folder: Path, file: str) -> Path:
     reach(url)
-    pooch.get_logger().setLevel("WARNING")  # its progress bar is enough: the rest is full of this machine's paths
+    pooch.get_logger().setLevel("WARNING")  # the progress bar is enough: the rest is full of local paths
     store = pooch.create(path=folder, base_url="", registry={file: None}, urls={file: url}, retry_if_failed=1)
     return Path(store.fetch(file, downloader=_download_zip))
 
@@ -181,8 +188,8 @@ def _download_zip(url: str, output_file: str, store: pooch.Pooch) -> None:
     http(url, output_file, store)
     if not zipfile.is_zipfile(output_file):
         head = Path(output_file).read_bytes()[:200].lstrip().lower()
-        kind = "an HTML page" if head.startswith((b"<!doctype", b"<html")) else "no zip archive, or one cut short"
-        raise ValueError(f"the server sent {kind}")
+        html = head.startswith((b"<!doctype", b"<html"))
+        raise ValueError(f"the server sent {'an HTML page' if html else 'no zip archive, or one cut short'}")
 
 
 def reach(url: str) -> None:
@@ -200,6 +207,8 @@ def reach(url: str) -> None:
         error = answer.get(timeout=CONNECT_SECONDS)
     except queue.Empty:
         error = requests.Timeout()
+    if isinstance(error, requests.exceptions.SSLError):
+        raise ConnectionError("no secure connection: the server's certificate is refused")
     if isinstance(error, requests.ConnectionError | requests.Timeout):
         raise ConnectionError(f"no answer from the network within {CONNECT_SECONDS:g} s")
 
@@ -214,13 +223,13 @@ def unpack(file: Path, folder: Path) -> Path:
         with zipfile.ZipFile(file) as archive:
             for member in archive.namelist():
                 if not (folder / member).resolve().is_relative_to(folder.resolve()):
-                    raise OSError(f"its member {member!r} would land outside its folder, so nothing was unpacked")
+                    raise OSError(f"its member {member!r} would land outside the folder")
             archive.extractall(folder)
     except (zipfile.BadZipFile, EOFError, zipfile.zlib.error) as error:
-        raise OSError(f"{file.name} is no whole zip archive ({error})") from error
+        raise OSError(f"no whole zip archive: {error}") from error
     tops = sorted(folder.iterdir())
     if len(tops) != 1 or not tops[0].is_dir():
-        raise OSError(f"{file.name} should hold one folder, and holds {len(tops)} entries")
+        raise OSError(f"an archive of one folder was expected, and it holds {len(tops)} entries")
     return tops[0]
 
 
@@ -238,7 +247,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the download was cut short twice"
     if isinstance(error, requests.RequestException):
-        return f"the server stood still for {STALL_SECONDS:g} s or hung up"
+        return f"the server stood still for {STALL_SECONDS:g} s, or hung up"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "the disk is full"
     return str(error).removesuffix(".")

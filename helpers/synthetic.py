@@ -25,7 +25,7 @@ WAVETABLE = 4096  # points of one period
 
 
 def table() -> pd.DataFrame:
-    """Return the table of all 400 clips, in the order of `generate`."""
+    """Return the table of all 400 clips, each of which `clip` makes from its path."""
     rows = []
     for label, name in enumerate(CLASSES):
         for recording in range(NUM_FOLDS * len(TAKES)):
@@ -37,22 +37,16 @@ def table() -> pd.DataFrame:
     return clips.assign(author="this project's generator", licence="CC0", url="")
 
 
-def generate() -> Iterator[np.ndarray]:
-    """Yield all clips in the table's order."""
-    return map(clip, table()["path"])
-
-
 def clip(path: str) -> np.ndarray:
     """Return the clip of a table's path as float32 (samples,) at SAMPLE_RATE, the same on every machine to 1e-4.
 
-    It holds the source, perhaps a second one behind it, and background noise, as a microphone of its own band hears it.
+    It holds the source, perhaps another behind it, and noise, as a microphone of its own band hears them.
     """
     name, (_, recording, take) = path.split("/")[0], path.split("/")[1].split("-")
     voice = Generator(PCG64([SEED, int(recording)]))  # the same for all takes of a recording
     chance = Generator(PCG64([SEED, int(recording), 1 + "ABC".index(take)]))
-    sources = list(CLASSES.values())
     sound = _unit(CLASSES[name](voice, chance))
-    other, crowded = sources[int(voice.random() * len(sources))], voice.random() < 0.6
+    other, crowded = SOURCES[int(voice.random() * len(SOURCES))], voice.random() < 0.6
     behind, snr, colour = uniform(voice, -26, -8), uniform(voice, 2, 22), uniform(voice, 0, 2)
     band = uniform(voice, 30, 250), uniform(voice, 4_000, 15_000)
     level = uniform(voice, -18, 0)
@@ -70,10 +64,10 @@ def uniform(rng: Generator, low: float, high: float) -> float:
 
 
 def noise(rng: Generator, slope: float, low: float = 20.0) -> np.ndarray:
-    """Noise of unit power: it falls by 3 dB an octave for slope 1 (pink), by 6 for slope 2, and fades below `low` Hz."""
+    """Noise of unit power that falls by 3 dB an octave for slope 1 (pink), and fades below `low` Hz."""
     freq = np.fft.rfftfreq(LENGTH, 1 / SAMPLE_RATE)
     weight = np.maximum(freq, low) ** (-slope / 2) * np.minimum(1, freq / low) ** 2
-    spectrum = rng.standard_normal(2 * len(freq)).view(complex)  # drawn where it is shaped: one transform less
+    spectrum = rng.standard_normal(2 * len(freq)).view(complex)  # drawn where it is shaped
     return _unit(np.fft.irfft(weight * spectrum, LENGTH))
 
 
@@ -111,7 +105,8 @@ def _time(seconds: float) -> np.ndarray:
 def _ring(freqs, decays, amplitudes, seconds: float) -> np.ndarray:
     """Modes of a struck body: decaying sines (its frequencies in Hz, its decays in seconds)."""
     t = _time(seconds)
-    return sum(a * np.exp(-t / d) * np.sin(2 * np.pi * f * t) for f, d, a in zip(freqs, decays, amplitudes, strict=True))
+    modes = zip(freqs, decays, amplitudes, strict=True)
+    return sum(a * np.exp(-t / d) * np.sin(2 * np.pi * f * t) for f, d, a in modes)
 
 
 def _tone(freq: np.ndarray, strengths) -> np.ndarray:
@@ -133,9 +128,11 @@ def dog_bark(voice: Generator, chance: Generator) -> np.ndarray:
         x = t / t[-1]
         freq = pitch * uniform(chance, 0.9, 1.1) * (0.75 + 0.5 * np.sin(np.pi * x**0.6))
         k = np.arange(1, 16)
-        strengths = 1 / (1 + ((k * pitch - muzzle) / width) ** 2) + 0.3 / (1 + ((k * pitch - 2.6 * muzzle) / width) ** 2)
+        resonances = ((muzzle, 1), (2.6 * muzzle, 0.3))
+        strengths = sum(a / (1 + ((k * pitch - f) / width) ** 2) for f, a in resonances)
         rough = 1 + breath * chance.standard_normal(len(t))
-        _place(sound, uniform(chance, 0.6, 1) * np.minimum(1, 25 * x) * (1 - x) ** 1.2 * rough * _tone(freq, strengths), start)
+        shape = uniform(chance, 0.6, 1) * np.minimum(1, 25 * x) * (1 - x) ** 1.2
+        _place(sound, shape * rough * _tone(freq, strengths), start)
     return sound
 
 
@@ -144,8 +141,8 @@ def rain(voice: Generator, chance: Generator) -> np.ndarray:
     hiss = noise(chance, slope=uniform(voice, 0.1, 1.2), low=uniform(voice, 80, 600))
     sound, pitch, near = np.zeros(LENGTH), uniform(voice, 900, 4_000), uniform(voice, 1.5, 6)
     for _ in range(int(uniform(voice, 60, 500))):
-        freq = pitch * uniform(chance, 0.6, 2.0)
-        _place(sound, uniform(chance, 0, 1) ** 3 * _ring([freq], [uniform(chance, 0.001, 0.006)], [1], 0.02), 5 * chance.random())
+        freq, decay = pitch * uniform(chance, 0.6, 2.0), uniform(chance, 0.001, 0.006)
+        _place(sound, _ring([freq], [decay], [chance.random() ** 3], 0.02), SECONDS * chance.random())
     return hiss + near * sound
 
 
@@ -186,8 +183,8 @@ def clock(voice: Generator, chance: Generator) -> np.ndarray:
     sound = np.zeros(LENGTH)
     for i, start in enumerate(_beats(chance, period, 0.0)):
         shift = 1.0 if i % 2 else 1.2
-        modes = [click * shift, 1.7 * click, body * shift, 2.3 * body]
-        _place(sound, _ring(modes, [length, length, 4 * length, 3 * length], [1, 0.6, echo, echo / 2], 0.15), start)
+        modes, decays = [click * shift, 1.7 * click, body * shift, 2.3 * body], [1, 1, 4, 3]
+        _place(sound, _ring(modes, length * np.array(decays), [1, 0.6, echo, echo / 2], 0.15), start)
     return sound
 
 
@@ -209,14 +206,17 @@ def engine(voice: Generator, chance: Generator) -> np.ndarray:
     """Cylinders fire many times a second: a low buzz with dense harmonics, its speed drifting."""
     rate = uniform(voice, 25, 90) * 2 ** (uniform(voice, 0.02, 0.3) * _slow(chance, 0.6))
     body, fall = uniform(voice, 150, 900), uniform(voice, 0.5, 1.2)
-    strengths = [uniform(voice, 0.3, 1) * k**-fall * (1 + 3 / (1 + ((k * 50 - body) / 120) ** 2)) for k in range(1, 41)]
+    k = np.arange(1, 41)
+    uneven = np.array([uniform(voice, 0.3, 1) for _ in k])
+    strengths = uneven * k**-fall * (1 + 3 / (1 + ((50 * k - body) / 120) ** 2))
     buzz = _unit(_tone(rate, strengths)) * (1 + 0.15 * _slow(chance, 8))
     return buzz + uniform(voice, 0.1, 0.8) * noise(chance, slope=uniform(voice, 0.8, 1.6))
 
 
 def chirps(voice: Generator, chance: Generator) -> np.ndarray:
     """A bird's phrase, again and again: a few short glides of pitch."""
-    notes = [(uniform(voice, 1_800, 5_500), uniform(voice, -0.6, 0.6), uniform(voice, 0.03, 0.14)) for _ in range(3)]
+    spans = ((1_800, 5_500), (-0.6, 0.6), (0.03, 0.14))  # of pitch (Hz), glide (octaves), length (s)
+    notes = [[uniform(voice, *span) for span in spans] for _ in range(3)]
     times, pause = 1 + int(3 * voice.random()), uniform(voice, 0.3, 1.2)
     sound, start = np.zeros(LENGTH), uniform(chance, 0, 0.4)
     while start < SECONDS:
@@ -241,15 +241,5 @@ def bell(voice: Generator, chance: Generator) -> np.ndarray:
     return sound
 
 
-CLASSES = {
-    "dog bark": dog_bark,
-    "rain": rain,
-    "wind": wind,
-    "siren": siren,
-    "alarm": alarm,
-    "clock": clock,
-    "footsteps": footsteps,
-    "engine": engine,
-    "chirps": chirps,
-    "bell": bell,
-}
+SOURCES = (dog_bark, rain, wind, siren, alarm, clock, footsteps, engine, chirps, bell)
+CLASSES = {source.__name__.replace("_", " "): source for source in SOURCES}
