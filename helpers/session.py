@@ -119,7 +119,9 @@ SOURCES = {  # the places that `backbones.locate` and `clips.locate` name, in wo
     "network": "to be downloaded at first use",
 }
 MODEL_WAY_OUT = "connect to the hub once, or set VISION_WEIGHTS to a folder that has its weights"
-WAY_OUT = dict.fromkeys(ROLES, MODEL_WAY_OUT) | {"dataset": "connect once, or set AUDIO_DATA to the folder that holds it"}
+WAY_OUT = dict.fromkeys(ROLES, MODEL_WAY_OUT) | {
+    "dataset": "connect once, or set AUDIO_DATA to the folder that holds it"
+}
 
 
 def start(profile: str = "auto") -> Session:
@@ -134,7 +136,7 @@ def start(profile: str = "auto") -> Session:
     """
     here, lines = resolve(profile)
     for name, text in lines.items():
-        print(f"{name:8} {text}")
+        print(f"{name:8} " + text.replace("\n", "\n" + 9 * " "))
     return here
 
 
@@ -157,7 +159,7 @@ def resolve(profile: str = "auto") -> tuple[Session, dict[str, str]]:
     here = replace(PROFILES[name], **chosen, **places)
     n_mels, frames = here.img_size
     step = 1000 * here.hop_length / here.sample_rate
-    lines["sound"] += f"; {here.sample_rate / 1000:g} kHz, {here.seconds} s"
+    lines["clip"] = f"{here.sample_rate / 1000:g} kHz, {here.seconds} s"
     lines["log-mel"] = f"{n_mels} mel bins x {frames} frames, one every {step:g} ms"
     return here, lines
 
@@ -169,7 +171,9 @@ def folder(variable: str, *, must_exist: bool = True) -> Path | None:
         return None
     path = ROOT / Path(value).expanduser()
     if must_exist and not path.is_dir():
-        raise OSError(f"${variable} is {value!r}, which is no folder: correct it, or unset it to let the session choose.")
+        raise OSError(
+            f"${variable} is {value!r}, which is no folder: correct it, or unset it to let the session choose."
+        )
     return path
 
 
@@ -180,7 +184,11 @@ def _choose(profile: str, device: torch.device) -> tuple[str, bool, str]:
         reason = "as $PROFILE says"
     if profile == "auto":
         gpu = device.type == "cuda"
-        return ("gpu", False, "because there is a CUDA device") if gpu else ("laptop", False, "because there is no CUDA device")
+        return (
+            ("gpu", False, "because there is a CUDA device")
+            if gpu
+            else ("laptop", False, "because there is no CUDA device")
+        )
     if profile not in PROFILES:
         raise ValueError(f"profile must be one of auto, {', '.join(PROFILES)}; got {profile!r}.")
     return profile, True, reason
@@ -195,10 +203,12 @@ def _first(field: str, profile: str, strict: bool, locate: Callable[[str], str])
         if name in missing:
             continue
         if place := locate(name):
-            instead = f" (in place of {' and '.join(missing)}: {WAY_OUT[field]})" if missing else ""
+            instead = f"\nin place of {' and '.join(missing)}:\n{WAY_OUT[field]}" if missing else ""
             return candidate, f"{name}, {SOURCES[place]}{instead}"
         missing.append(name)
-    raise OSError(f"Profile {profile!r} needs {missing[0]}, which no local folder or cache holds and the network does not give: {WAY_OUT[field]}.")
+    raise OSError(
+        f"Profile {profile!r} needs {missing[0]}, which no local folder or cache holds and the network does not give: {WAY_OUT[field]}."
+    )
 
 
 def _device() -> torch.device:
@@ -223,12 +233,14 @@ def report() -> str:
     cache = clips.cache_folder()
     existing = next(path for path in [cache, *cache.parents] if path.exists())
     lines.append(("cache", f"{cache}, {shutil.disk_usage(existing).free / 1e9:.0f} GB free"))
-    return "\n".join(f"{name:18} {text}" for name, text in lines)
+    return "\n".join(f"{name:18} {text}".replace("\n", " ") for name, text in lines)
 
 
 def _python() -> str:
     wanted = sys.version_info >= (3, 11)
-    return f"{platform.python_version()} " + ("OK" if wanted else "WRONG: 3.11 or newer is needed, remove .venv and set up again with it")
+    return f"{platform.python_version()} " + (
+        "OK" if wanted else "WRONG: 3.11 or newer is needed, remove .venv and set up again with it"
+    )
 
 
 def _versions() -> list[tuple[str, str]]:
