@@ -1,0 +1,1 @@
+"""How the recorded runs and the nano models were made."""
