@@ -1,0 +1,172 @@
+"""Lesson 02: from pixels to tokens: cutting patches, three input channels made one, overlap."""
+
+from collections.abc import Sequence
+
+import torch
+from timm.layers import resample_abs_pos_embed, to_2tuple
+from torch import Tensor, nn
+
+
+def token_grid(
+    img_size: int | tuple[int, int],
+    patch_size: int | tuple[int, int],
+    stride: int | tuple[int, int] | None = None,
+) -> tuple[int, int]:
+    """Count the patches along (freq, time).
+
+    Args:
+        img_size: Height and width of the input: mel bins and frames.
+        patch_size: Height and width of a patch.
+        stride: Step from one patch to the next; the patch size unless given.
+    Returns:
+        (rows, cols); the model sees rows * cols tokens and its prefix tokens. A last patch that does not fit whole is not counted.
+    Raises:
+        ValueError: If a size or stride is below 1, or the image is smaller than one patch.
+    """
+    sizes, patches = to_2tuple(img_size), to_2tuple(patch_size)
+    steps = patches if stride is None else to_2tuple(stride)
+    if min(*patches, *steps) < 1:
+        raise ValueError(f"patch_size and stride must be at least 1, got {patch_size} and {stride}.")
+    if sizes[0] < patches[0] or sizes[1] < patches[1]:
+        raise ValueError(
+            f"img_size must hold one patch of {patches[0]} x {patches[1]}, got {sizes[0]} x {sizes[1]} (freq x time)."
+        )
+    return tuple((size - patch) // step + 1 for size, patch, step in zip(sizes, patches, steps, strict=True))
+
+
+def left_over(
+    img_size: int | tuple[int, int],
+    patch_size: int | tuple[int, int],
+    stride: int | tuple[int, int] | None = None,
+) -> tuple[int, int]:
+    """Count the mel bins and frames at the upper edge and the end that no patch covers, for a stride up to the patch size."""
+    grid = token_grid(img_size, patch_size, stride)
+    sizes, patches = to_2tuple(img_size), to_2tuple(patch_size)
+    steps = patches if stride is None else to_2tuple(stride)
+    return tuple(
+        size - (count - 1) * step - patch
+        for size, count, step, patch in zip(sizes, grid, steps, patches, strict=True)
+    )
+
+
+def extract_patches(
+    image: Tensor, patch_size: int | tuple[int, int], stride: int | tuple[int, int] | None = None
+) -> Tensor:
+    """Cut patches: (batch, in_chans, freq, time) -> (batch, patches, in_chans * height * width of a patch).
+
+    Rows of patches first, time fastest; inside a patch channels first, as in a convolution's weight, so that
+    `extract_patches(image, p) @ conv.weight.flatten(1).T + conv.bias` is the patch embedding.
+
+    Raises:
+        ValueError: If the image is not 4-D or smaller than one patch, or the stride is below 1.
+    """
+    if image.ndim != 4:
+        raise ValueError(f"image must be (batch, in_chans, freq, time), got shape {tuple(image.shape)}.")
+    token_grid(tuple(image.shape[2:]), patch_size, stride)  # raises where nothing can be cut
+    patches = to_2tuple(patch_size)
+    steps = patches if stride is None else to_2tuple(stride)
+    strips = image.unfold(2, patches[0], steps[0])
+    windows = strips.unfold(3, patches[1], steps[1])  # (batch, in_chans, rows, cols, height, width)
+    return windows.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
+
+
+def sum_input_channels(weight: Tensor, in_chans: int = 1) -> Tensor:
+    """Adapt a stem's weight (embed_dim, 3, height, width) to another number of input channels.
+
+    One channel gets the sum of the three planes: its output equals that of three copies, exactly. More channels get
+    the planes in turn, times 3 / in_chans: equal to copies where in_chans is a multiple of 3, near it otherwise.
+    A stem behind a space-to-depth step (3 * n input channels) keeps its n spatial groups.
+
+    Returns:
+        Weight (embed_dim, in_chans, height, width), of the same dtype; the sum is taken in float32.
+    Raises:
+        ValueError: If `weight` is not a colour stem's, or cannot be spread over `in_chans` channels.
+        TypeError: If `in_chans` is not an integer.
+    Source: same numbers as `timm.models._manipulate.adapt_input_conv`.
+    """
+    if not isinstance(in_chans, int):
+        raise TypeError(f"in_chans must be an integer, got {in_chans!r}.")
+    if weight.ndim != 4 or weight.shape[1] == 0 or weight.shape[1] % 3:
+        raise ValueError(
+            f"weight must be (embed_dim, 3, height, width), a stem for colours, got {tuple(weight.shape)}."
+        )
+    if in_chans < 1 or (in_chans not in (1, 3) and weight.shape[1] != 3):
+        raise ValueError(
+            f"in_chans must be positive, and 1 or 3 behind space-to-depth, got {in_chans} for {tuple(weight.shape)}."
+        )
+    if in_chans == 3:
+        return weight
+    if in_chans == 1:
+        return weight.float().unflatten(1, (-1, 3)).sum(dim=2).to(weight.dtype)
+    planes = [channel % 3 for channel in range(in_chans)]  # R G B R G B ...
+    return (weight.float()[:, planes] * (3 / in_chans)).to(weight.dtype)
+
+
+def energy_kept(weight: Tensor) -> Tensor:
+    """Share of each filter's energy that its summed form keeps: (embed_dim, 3, height, width) -> (embed_dim,).
+
+    1 where the three planes are equal (grey filter), 1/3 on average for unrelated planes, 0 where they cancel (pure colour);
+    nan for a filter that is all zeros. Look at the norms beside it: a dead filter's share says nothing.
+    """
+    summed = weight.sum(dim=1)
+    return summed.square().sum(dim=(1, 2)) / (3 * weight.square().sum(dim=(1, 2, 3)))
+
+
+def fold_normalization(
+    weight: Tensor, bias: Tensor | None, mean: Sequence[float] | Tensor, std: Sequence[float] | Tensor
+) -> tuple[Tensor, Tensor]:
+    """Fold per-channel statistics into a stem, which then reads one raw channel.
+
+    conv(three copies of x, each normalised by its mean and std) equals conv_folded(x), everywhere for a stem without
+    padding, and off the border for one that pads with zeros (a zero after normalisation is not a zero before it).
+
+    Args:
+        weight: Stem for colours (embed_dim, 3, height, width).
+        bias: (embed_dim,), or None for a stem without bias.
+        mean, std: Three numbers each, on the scale of x.
+    Returns:
+        (weight (embed_dim, 1, height, width), bias (embed_dim,)).
+    Raises:
+        ValueError: If a shape does not fit or a standard deviation is not positive.
+    """
+    if weight.ndim != 4 or weight.shape[1] != 3:
+        raise ValueError(f"weight must be (embed_dim, 3, height, width), got {tuple(weight.shape)}.")
+    mean, std = (torch.as_tensor(values, dtype=weight.dtype, device=weight.device) for values in (mean, std))
+    if mean.shape != (3,) or std.shape != (3,) or not (std > 0).all():
+        raise ValueError(
+            f"mean and std must be three numbers each, std above 0, got {mean.tolist()} and {std.tolist()}."
+        )
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError(
+            f"bias must have {len(weight)} values, one for each filter, got shape {tuple(bias.shape)}."
+        )
+    scaled = weight / std[:, None, None]
+    shift = (scaled * mean[:, None, None]).sum(dim=(1, 2, 3))
+    return scaled.sum(dim=1, keepdim=True), -shift if bias is None else bias - shift
+
+
+def overlap(model: nn.Module, stride: int | tuple[int, int]) -> nn.Module:
+    """Give a timm ViT (or DeiT) patches that overlap, and the positions of the new grid; every other weight stays.
+
+    Changes the model and returns it. Set the input size first: a later `set_input_size` would count patches without overlap.
+
+    Raises:
+        ValueError: If the model has no patch convolution with an absolute position table, or the stride leaves gaps.
+    Source: AST, arXiv:2104.01778, whose patches of 16 overlap by 6.
+    """
+    stem = getattr(model, "patch_embed", None)
+    if getattr(stem, "proj", None) is None or getattr(model, "pos_embed", None) is None:
+        raise ValueError(
+            f"model must have patch_embed.proj and pos_embed, as timm's ViT and DeiT do, got {type(model).__name__}."
+        )
+    step, old_grid = to_2tuple(stride), stem.grid_size
+    if not 1 <= min(step) <= max(step) <= min(stem.patch_size):
+        raise ValueError(
+            f"stride must be 1 to {min(stem.patch_size)}, the patch size: more would leave gaps, got {stride}."
+        )
+    new_grid = token_grid(stem.img_size, stem.patch_size, step)
+    prefix = 0 if model.no_embed_class else model.num_prefix_tokens
+    table = resample_abs_pos_embed(model.pos_embed.detach(), list(new_grid), list(old_grid), prefix)
+    model.pos_embed = nn.Parameter(table, requires_grad=model.pos_embed.requires_grad)
+    stem.proj.stride, stem.grid_size, stem.num_patches = step, new_grid, new_grid[0] * new_grid[1]
+    return model
