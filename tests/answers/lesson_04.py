@@ -1,0 +1,87 @@
+"""Right answers to the exercises of lesson 04, in different spellings."""
+
+import torch
+from torch import nn
+
+from helpers.heads import replace_head
+
+
+def head_parameters(embed_dim, num_classes, num_heads):
+    layers = nn.ModuleList(nn.Linear(embed_dim, num_classes) for _ in range(num_heads))
+    return sum(parameter.numel() for parameter in layers.parameters())
+
+
+class SoundHead(nn.Module):
+    def __init__(self, embed_dim, num_classes):
+        super().__init__()
+        self.norm = nn.LayerNorm(embed_dim)
+        self.drop = nn.Dropout(0.5)
+        self.out = nn.Linear(embed_dim, num_classes)
+        nn.init.trunc_normal_(self.out.weight, std=0.02)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x):
+        return self.out(self.drop(self.norm(x)))
+
+
+def sound_head(embed_dim, num_classes):
+    head = nn.Sequential(nn.LayerNorm(embed_dim), nn.Dropout(0.1), nn.Linear(embed_dim, num_classes))
+    for parameter in head[-1].parameters():
+        nn.init.zeros_(parameter)
+    return head
+
+
+def sound_head_with_hidden_layer(embed_dim, num_classes):
+    head = nn.Sequential(
+        nn.LayerNorm(embed_dim),
+        nn.Linear(embed_dim, 32),
+        nn.GELU(),
+        nn.Dropout(0.2),
+        nn.Linear(32, num_classes),
+    )
+    nn.init.constant_(head[-1].weight, 0)
+    nn.init.constant_(head[-1].bias, 0)
+    return head
+
+
+def replace_by_hand(model, num_classes):
+    model.head, model.head_dist = (
+        nn.Linear(model.embed_dim, num_classes),
+        nn.Linear(model.embed_dim, num_classes),
+    )
+    for head in (model.head, model.head_dist):
+        head.weight.data.zero_()
+        head.bias.data.zero_()
+    model.num_classes = num_classes
+    return model
+
+
+def replace_with_reset(model, num_classes):
+    model.reset_classifier(num_classes)
+    for head in model.get_classifier():
+        nn.init.zeros_(head.weight)
+        nn.init.zeros_(head.bias)
+    return model
+
+
+def by_exponentials(class_logits, dist_logits):
+    joint = ((class_logits + dist_logits) / 2).exp()
+    return joint / joint.sum(dim=1, keepdim=True)
+
+
+RIGHT = {
+    "head_parameters": [
+        lambda embed_dim, num_classes, num_heads: num_heads * (embed_dim * num_classes + num_classes),
+        lambda embed_dim, num_classes, num_heads: torch.tensor(num_heads * num_classes * (1 + embed_dim)),
+        head_parameters,
+    ],
+    "sound_head": [SoundHead, sound_head, sound_head_with_hidden_layer],
+    "replace_both_heads": [replace_head, replace_by_hand, replace_with_reset],
+    "joint_probabilities": [
+        lambda class_logits, dist_logits: (class_logits / 2 + dist_logits / 2).softmax(dim=-1),
+        lambda class_logits, dist_logits: (
+            torch.stack([class_logits, dist_logits]).mean(dim=0).softmax(dim=1).numpy()
+        ),
+        by_exponentials,
+    ],
+}
