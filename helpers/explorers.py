@@ -1,0 +1,138 @@
+"""Sliders over drawings: each explorer is one bank of ipywidgets over one function that draws.
+
+What is explored stands as a static figure beside it, for readers of a printed or rendered page.
+"""
+
+import torch
+from IPython.display import display
+from ipywidgets import Checkbox, Dropdown, IntSlider, interactive
+from torch import Tensor
+from torchaudio.functional import resample
+
+from helpers import clips, figures, positions, spectrograms
+
+# lesson 01
+
+
+def explore_resolution() -> interactive:
+    """Two tones and ten clicks through a window of your choice."""
+
+    def draw(n_fft: int, hop_length: int) -> None:
+        display(figures.plot_tones_and_clicks(n_fft, hop_length))
+
+    return interactive(
+        draw,
+        n_fft=IntSlider(1024, min=128, max=2048, step=64, continuous_update=False),
+        hop_length=IntSlider(40, min=20, max=320, step=20, continuous_update=False),
+    )
+
+
+def augmented(
+    waveform: Tensor, log_mel: spectrograms.LogMel, mean: float, std: float, *, roll_ms: int, gain_db: int, first_mel: int, mels: int, frames: int
+) -> tuple[Tensor, Tensor]:
+    """One clip (samples,) rolled, made louder, masked: the sound (samples,) and what the model sees of it (n_mels, frames).
+
+    Masked parts are silent in the sound and 0, the mean, in the picture.
+    """
+    settings = log_mel.settings
+    sound = waveform.roll(round(roll_ms / 1000 * settings["sample_rate"])) * 10 ** (gain_db / 20)
+    x = spectrograms.standardize(log_mel(sound[None]), mean, std)[0, 0]
+    window, start = torch.hann_window(settings["n_fft"]), (x.shape[1] - frames) // 2
+    stft = torch.stft(sound, settings["n_fft"], settings["hop_length"], window=window, return_complex=True)
+    band = log_mel.mel.mel_scale.fb[:, first_mel : first_mel + mels].sum(dim=1) > 0  # FFT bins under the masked mel bins
+    stft[band] = 0
+    stft[:, start : start + frames] = 0
+    x[first_mel : first_mel + mels] = 0
+    x[:, start : start + frames] = 0
+    return torch.istft(stft, settings["n_fft"], settings["hop_length"], window=window, length=len(sound)), x
+
+
+def explore_augmentation(waveform: Tensor, log_mel: spectrograms.LogMel, mean: float, std: float) -> interactive:
+    """Hear and see one clip rolled, louder, masked."""
+
+    def draw(**settings: int) -> None:
+        sound, x = augmented(waveform, log_mel, mean, std, **settings)
+        rate, hop_length = log_mel.settings["sample_rate"], log_mel.settings["hop_length"]
+        display(figures.plot_standardized(x, sample_rate=rate, hop_length=hop_length, title="what the model sees"))
+        sound = resample(sound, rate, 16_000)  # half the bytes from kernel to page at each move of a slider
+        display(clips.player(sound, 16_000, "what you hear"))
+
+    return interactive(
+        draw,
+        roll_ms=IntSlider(0, min=0, max=2000, step=100, continuous_update=False),
+        gain_db=IntSlider(0, min=-30, max=12, step=3, continuous_update=False),
+        first_mel=IntSlider(0, min=0, max=127, continuous_update=False),
+        mels=IntSlider(0, min=0, max=96, step=4, continuous_update=False),
+        frames=IntSlider(0, min=0, max=128, step=8, continuous_update=False),
+    )
+
+
+# lesson 03
+
+
+def explore_positions(pos_embed: Tensor, *, grid: tuple[int, int], num_prefix_tokens: int) -> interactive:
+    """A position table on a grid, and by a way of interpolation, of your choice."""
+
+    def draw(rows: int, cols: int, mode: str, antialias: bool) -> None:
+        antialias = antialias and mode in positions.MODES[:2]  # the others know none
+        options = {"old_grid": grid, "new_grid": (rows, cols), "mode": mode, "antialias": antialias}
+        display(figures.plot_resampled(pos_embed, num_prefix_tokens=num_prefix_tokens, **options))
+
+    return interactive(
+        draw,
+        rows=IntSlider(8, min=2, max=24, continuous_update=False),
+        cols=IntSlider(16, min=2, max=64, continuous_update=False),
+        mode=Dropdown(options=positions.MODES[:3]),
+        antialias=Checkbox(value=True),
+    )
+
+
+# lesson 04
+
+
+def explore_map(points, neighbours, sounds: clips.Clips) -> interactive:
+    """Walk over a map of the clips (clips, 2): see where a clip lies, hear it and its nearest neighbour."""
+    labels = sounds.table["label"].to_numpy()
+
+    def draw(clip: int) -> None:
+        other = int(neighbours[clip])
+        names = sounds.table["class_name"].iloc[[clip, other]].tolist()
+        title = f"clip {clip}, {names[0]}; its nearest: clip {other}, {names[1]}"
+        display(figures.plot_map(points, labels, sounds.class_names, chosen=clip, other=other, title=title))
+        for index, name in zip((clip, other), names, strict=True):
+            display(clips.player(sounds[index], sounds.sample_rate, f"clip {index}, {name}: {sounds.credits(index)}"))
+
+    return interactive(draw, clip=IntSlider(sounds.bark, min=0, max=len(sounds) - 1, continuous_update=False))
+
+
+def explore_two_heads(class_logits: Tensor, dist_logits: Tensor, sounds: clips.Clips) -> interactive:
+    """Blend DeiT's two heads, logits (clips, num_classes) each, for a clip of your choice."""
+
+    def draw(clip: int, distillation_percent: int) -> None:
+        pair = class_logits[clip], dist_logits[clip]
+        truth = sounds.table["class_name"].iloc[clip]
+        display(figures.plot_two_heads(*pair, sounds.class_names, weight=distillation_percent / 100, truth=truth))
+
+    return interactive(
+        draw,
+        clip=IntSlider(sounds.bark, min=0, max=len(class_logits) - 1, continuous_update=False),
+        distillation_percent=IntSlider(50, min=0, max=100, step=5, continuous_update=False),
+    )
+
+
+# lesson 02
+
+
+def explore_coverage() -> interactive:
+    """Tokens of a clip, their cost, and what no patch sees."""
+
+    def draw(n_mels: int, frames: int, patch_size: int, stride: int) -> None:
+        display(figures.plot_coverage(n_mels, frames, patch_size, stride))
+
+    return interactive(
+        draw,
+        n_mels=IntSlider(128, min=64, max=160, step=2, continuous_update=False),
+        frames=IntSlider(512, min=98, max=1024, step=2, continuous_update=False),
+        patch_size=Dropdown(options=(8, 16, 32), value=16),
+        stride=IntSlider(16, min=4, max=32, continuous_update=False),
+    )

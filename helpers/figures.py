@@ -1,0 +1,218 @@
+"""Drawings that more than one lesson uses: each takes data and an `Axes`, and returns the `Figure`.
+
+The colours are those of Okabe and Ito, told apart by colour-blind readers and in print; line styles differ as well.
+The same thing has the same colour in all lessons.
+"""
+
+import matplotlib.pyplot as plt
+import torch
+import torch.nn.functional as F
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+from helpers import positions, spectrograms
+from helpers.patches import left_over, token_grid
+
+# name of a thing -> its colour in every lesson
+COLORS = {
+    "by hand": "#0072B2",
+    "library": "#E69F00",
+    "sum": "#0072B2",
+    "mean": "#E69F00",
+    "copy": "#56B4E9",
+    "random": "#999999",
+    "interpolated": "#0072B2",
+    "cropped": "#E69F00",
+    "shuffled": "#CC79A7",
+    "trapped": "#D55E00",
+    "re-initialised": "#999999",
+    "vit": "#0072B2",
+    "deit": "#009E73",
+    "convnet": "#D55E00",
+    "pretrained": "#0072B2",
+    "scratch": "#999999",
+    "waveform": "#333333",
+    "row": "#0072B2",
+    "column": "#D55E00",
+}
+LEVEL_MAP = "magma"  # levels: spectrograms, energies (dark is quiet; reads in grey)
+SIMILARITY_MAP = "viridis"  # cosines and other similarities
+SIGNED_MAP = "PuOr_r"  # values around zero: weights, differences
+
+
+def new_axes(width: float = 6.4, height: float = 2.8) -> Axes:
+    """One empty Axes in a Figure (inches) that a cell shows once, as its value."""
+    figure, axes = plt.subplots(figsize=(width, height), layout="constrained")
+    plt.close(figure)  # otherwise the inline backend shows it a second time
+    return axes
+
+
+def plot_log_mel(log_mel, *, sample_rate: int, hop_length: int, title: str, ax: Axes | None = None, label: str = "ln power") -> Figure:
+    """Draw one log-mel spectrogram (n_mels, frames) over seconds and mel bins."""
+    ax = ax or new_axes()
+    seconds = log_mel.shape[-1] * hop_length / sample_rate
+    extent = (0, seconds, 0, log_mel.shape[-2])
+    image = ax.imshow(log_mel, origin="lower", aspect="auto", extent=extent, cmap=LEVEL_MAP, interpolation="nearest")
+    ax.set(xlabel="time (s)", ylabel="mel bin", title=title)
+    ax.figure.colorbar(image, ax=ax, label=label)
+    return ax.figure
+
+
+# lesson 01
+
+
+def plot_tones_and_clicks(n_fft: int, hop_length: int, ax: Axes | None = None) -> Figure:
+    """Two tones 40 Hz apart, then ten clicks 10 ms apart, at 16 kHz, as a window of `n_fft` samples shows them."""
+    ax = ax or new_axes()
+    sample_rate = 16_000
+    power, tones, clicks = spectrograms.count_tones_and_clicks(n_fft, hop_length, sample_rate=sample_rate)
+    decibels = 10 * (power / power.max()).clamp(min=1e-5).log10().numpy()
+    step, width = hop_length / sample_rate, sample_rate / n_fft
+    extent = (-step / 2, (power.shape[1] - 0.5) * step, -width / 2, (power.shape[0] - 0.5) * width)
+    image = ax.imshow(decibels, origin="lower", aspect="auto", extent=extent, cmap=LEVEL_MAP, interpolation="nearest")
+    title = f"window {n_fft} ({1000 * n_fft / sample_rate:.0f} ms), hop {hop_length} ({1000 * step:g} ms):\n{tones} of 2 tones, {clicks} of 10 clicks"
+    ax.set(xlabel="time (s)", ylabel="frequency (Hz)", xlim=(0.42, 0.74), ylim=(900, 1150), title=title)
+    ax.figure.colorbar(image, ax=ax, label="dB below the peak")
+    return ax.figure
+
+
+def plot_standardized(x, *, sample_rate: int, hop_length: int, title: str, ax: Axes | None = None) -> Figure:
+    """Draw what a model sees of a clip (n_mels, frames); 0 is the mean of the training clips."""
+    figure = plot_log_mel(x, sample_rate=sample_rate, hop_length=hop_length, title=title, ax=ax, label="standardised")
+    (ax or figure.axes[0]).images[0].set_clim(-1, 1.25)  # the same colours in all panels
+    return figure
+
+
+# lesson 03
+
+
+def plot_similarity(cosine, *, title: str, tiles: tuple[int, int] = (7, 8), ax: Axes | None = None) -> Figure:
+    """Draw (rows, cols, rows, cols) as a grid of maps: the tile of a place shows its cosine to all places.
+
+    At most `tiles` places are drawn, evenly spread over the map. Row 0 is the lowest frequency and lies at the bottom.
+    """
+    ax = ax or new_axes(7, 4)
+    rows, cols = cosine.shape[:2]
+    chosen = [torch.linspace(0, side - 1, min(side, most)).round().int() for side, most in zip((rows, cols), tiles, strict=True)]
+    maps = F.pad(cosine[chosen[0]][:, chosen[1]], (0, 1, 0, 1), value=torch.nan)  # a gap behind each tile
+    picture = maps.permute(0, 2, 1, 3).flatten(2).flatten(0, 1)[:-1, :-1].numpy()
+    image = ax.imshow(picture, origin="lower", vmin=-0.5, vmax=1, cmap=SIMILARITY_MAP, interpolation="nearest")
+    for axis, places, side in ((ax.yaxis, chosen[0], rows), (ax.xaxis, chosen[1], cols)):
+        middles = [tile * (side + 1) + (side - 1) / 2 for tile in range(len(places))]
+        axis.set_ticks(middles, [str(place) for place in places.tolist()])
+    ax.set(xlabel="column of the place (time)", ylabel="row of the place\n(frequency)", title=title)
+    ax.tick_params(length=0, labelsize=8)
+    ax.figure.colorbar(image, ax=ax, label="cosine", shrink=0.8)
+    return ax.figure
+
+
+def plot_resampled(
+    pos_embed, *, old_grid: tuple[int, int], new_grid: tuple[int, int], num_prefix_tokens: int, mode: str, antialias: bool, ax: Axes | None = None
+) -> Figure:
+    """Similarity maps of a table on another grid, with two numbers: length of its vectors and largest step between lines."""
+    new = positions.resample_pos_embed(
+        pos_embed, old_grid=old_grid, new_grid=new_grid, num_prefix_tokens=num_prefix_tokens, mode=mode, antialias=antialias
+    )
+    places = {"grid": new_grid, "num_prefix_tokens": num_prefix_tokens}
+    length = (new[0, num_prefix_tokens:].norm(dim=-1).mean() / pos_embed[0, num_prefix_tokens:].norm(dim=-1).mean()).item()
+    largest = [f"{step.max():.2f}" if len(step) else "none" for step in positions.steps(new, **places)]
+    title = f"{new_grid[0]} x {new_grid[1]}, {mode}{', antialias' if antialias else ''}: length {length:.2f}\nlargest step in frequency {largest[0]}, in time {largest[1]}"
+    return plot_similarity(positions.similarity(new, **places), title=title, tiles=(4, 5), ax=ax)
+
+
+# lesson 04
+
+
+def plot_folds(accuracies: dict, *, title: str, chance: float, ax: Axes | None = None) -> Figure:
+    """One row a method, {name: accuracies of the folds}: a dot for each fold, a stroke at their mean."""
+    ax = ax or new_axes(height=0.9 + 0.32 * len(accuracies))
+    for row, values in enumerate(reversed(accuracies.values())):
+        ax.plot(values, [row] * len(values), "o", color=COLORS["by hand"], alpha=0.5, markeredgewidth=0)
+        ax.plot([values.mean()], [row], "|", color="black", markersize=16, markeredgewidth=2)
+    ax.axvline(chance, color=COLORS["random"], linestyle=":")
+    ax.text(chance, 1, " chance", transform=ax.get_xaxis_transform(), va="top", fontsize=8, color="#555555")
+    ax.set(yticks=range(len(accuracies)), yticklabels=reversed(accuracies), xlim=(0, 1), xlabel="accuracy in one fold")
+    ax.set_ylim(-0.6, len(accuracies) - 0.4)
+    ax.set_title(title, loc="right", fontsize=10)
+    return ax.figure
+
+
+def plot_map(points, labels, class_names, *, title: str, chosen: int | None = None, other: int | None = None, ax: Axes | None = None) -> Figure:
+    """Clips as points (clips, 2), a colour and a marker for each class; `chosen` is ringed, a line leads to `other`."""
+    ax = ax or new_axes(6.4, 4.6)
+    styles = zip(("#000000", "#E69F00", "#56B4E9", "#009E73", "#7F6A00", "#0072B2", "#D55E00", "#CC79A7", "#777777", "#882255"), "os^vDP<X>*", strict=True)
+    for label, (name, (color, marker)) in enumerate(zip(class_names, styles, strict=False)):
+        x, y = points[labels == label].T
+        ax.plot(x, y, marker, color=color, label=name, markersize=5, alpha=0.75, markeredgewidth=0)
+    if chosen is not None:
+        ax.plot(*points[chosen], "o", markersize=18, markerfacecolor="none", markeredgecolor="black", markeredgewidth=2)
+    if other is not None:
+        ax.plot(*points[[chosen, other]].T, color="black", linewidth=1.5)
+    ax.set(title=title, xlabel="first axis (no unit)", ylabel="second axis (no unit)", xticks=[], yticks=[])
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, frameon=False)
+    return ax.figure
+
+
+def plot_two_heads(class_logits, dist_logits, class_names, *, weight: float, truth: str, ax: Axes | None = None) -> Figure:
+    """Probabilities of one clip (num_classes,) by both heads, and of the blend with `weight` on the distillation head."""
+    ax = ax or new_axes(6.4, 3.2)
+    blend = (1 - weight) * class_logits + weight * dist_logits
+    heads = {"class head": (class_logits, "vit"), "distillation head": (dist_logits, "convnet"), "blend": (blend, "deit")}
+    for row, (name, (logits, color)) in enumerate(heads.items()):
+        places = [place + 0.27 * (row - 1) for place in range(len(class_names))]
+        ax.bar(places, logits.softmax(dim=0).tolist(), width=0.27, color=COLORS[color], label=name, hatch=(None, "//", None)[row])
+    verdict = class_names[int(blend.argmax())]
+    ax.set(ylim=(0, 1), ylabel="probability", title=f"{100 * weight:.0f} % distillation head: {verdict} (it is: {truth})")
+    ax.set_xticks(range(len(class_names)), class_names, rotation=35, ha="right")
+    ax.legend(fontsize=8)
+    return ax.figure
+
+
+# lesson 02
+
+
+def plot_filters(weight: Tensor, peak: Tensor | None = None, *, title: str, ax: Axes | None = None, columns: int = 8) -> Figure:
+    """Draw filters (filters, 1 or 3, height, width) as small pictures: middle grey is 0, full colour `peak` (filters,).
+
+    Each filter has its own scale unless `peak` says otherwise.
+    """
+    ax = ax or new_axes(4, 2)
+    peak = weight.abs().amax(dim=(1, 2, 3)) if peak is None else peak
+    tiles = 0.5 + weight / (2 * peak.clamp(min=1e-12)[:, None, None, None])
+    tiles = tiles.permute(0, 2, 3, 1).expand(-1, -1, -1, 3)  # (filters, height, width, 3)
+    edge = max(1, weight.shape[3] // 8)  # white lines between the filters
+    tiles = F.pad(tiles, (0, 0, edge, edge, edge, edge), value=1.0)
+    rows = tiles.split(columns)
+    rows = [torch.cat([*row, *[torch.ones_like(row[0])] * (columns - len(row))], dim=1) for row in rows]
+    ax.imshow(torch.cat(rows).clamp(0, 1).numpy(), interpolation="nearest")
+    ax.set(xticks=[], yticks=[], title=title)
+    return ax.figure
+
+
+def plot_coverage(n_mels: int, frames: int, patch_size: int, stride: int, ax: Axes | None = None) -> Figure:
+    """How many patches see each point of a picture, how many tokens that makes, what they cost, and what no patch sees."""
+    ax = ax or new_axes(8, 2.8)
+    stride = min(stride, patch_size)  # a larger one would leave gaps
+    size = (n_mels, frames)
+    grid, (lost_mels, lost_frames) = token_grid(size, patch_size, stride), left_over(size, patch_size, stride)
+    along = [torch.zeros(length) for length in size]
+    for axis, seen in enumerate(along):
+        for place in range(grid[axis]):
+            seen[place * stride : place * stride + patch_size] += 1
+    picture = ax.imshow(torch.outer(*along).numpy(), origin="lower", aspect="auto", extent=(0, frames, 0, n_mels), cmap=SIMILARITY_MAP, vmin=0)
+    hatched = dict(facecolor="white", edgecolor="#D55E00", hatch="////", linewidth=0)
+    if lost_mels:
+        ax.add_patch(Rectangle((0, n_mels - lost_mels), frames, lost_mels, **hatched))
+    if lost_frames:
+        ax.add_patch(Rectangle((frames - lost_frames, 0), lost_frames, n_mels, **hatched))
+    tokens, without = grid[0] * grid[1], token_grid(size, patch_size)
+    attention = (tokens / (without[0] * without[1])) ** 2
+    title = f"{n_mels} x {frames}, patch {patch_size}, stride {stride}: {grid[0]} x {grid[1]} = {tokens} tokens"
+    title += f"\nattention x {attention:.1f} of no overlap; never seen: {lost_mels} mel bins, {lost_frames} frames"
+    ax.set(xlabel="frame", ylabel="mel bin", title=title)
+    ax.title.set_fontsize(9)
+    ax.figure.colorbar(picture, ax=ax, label="patches that see it", ticks=MaxNLocator(nbins=5, integer=True))
+    return ax.figure
