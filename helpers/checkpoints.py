@@ -1,0 +1,121 @@
+"""Lesson 05: checkpoints that are whole or absent, and runs that go on where they were killed.
+
+A run's folder holds `configuration.json`, a lock while it is training, and the two newest `epoch_NNN` folders, each
+written by Accelerate (model, optimiser, scaler, random states, schedule, history) and sealed by the sums of its files.
+"""
+
+import hashlib
+import json
+import shutil
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+from accelerate import Accelerator
+from filelock import FileLock, Timeout
+
+KEEP = 2  # the newest, and the one before should the newest be damaged
+SEAL = "sums.json"
+
+
+def save(accelerator: Accelerator, folder: Path, epoch: int) -> None:
+    """Write the state after `epoch` epochs under another name, seal it, rename it, and drop all but the two newest.
+
+    Raises:
+        OSError: If it cannot be written; the checkpoints that are there stay.
+    """
+    part, whole = folder / f"epoch_{epoch:03d}.part", folder / f"epoch_{epoch:03d}"
+    try:
+        if accelerator.is_main_process:
+            for leftover in (part, whole):  # of a run that was killed, or a checkpoint found damaged
+                shutil.rmtree(leftover, ignore_errors=True)
+        accelerator.wait_for_everyone()
+        accelerator.save_state(str(part))
+        accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            (part / SEAL).write_text(json.dumps(_sums(part)), encoding="utf-8")
+            part.replace(whole)
+            for old in found(folder)[KEEP:]:
+                shutil.rmtree(old)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        shutil.rmtree(part, ignore_errors=True)
+        raise OSError(
+            f"The checkpoint of epoch {epoch} cannot be written to {folder} ({error}): make room or set RUNS to another folder, "
+            "then start again; training goes on from the epoch before."
+        ) from error
+    accelerator.wait_for_everyone()
+
+
+def resume(accelerator: Accelerator, folder: Path) -> None:
+    """Restore the newest whole checkpoint of `folder`, if there is one; a damaged one is passed over with a line."""
+    for checkpoint in found(folder):
+        if _is_whole(checkpoint):
+            accelerator.load_state(str(checkpoint))
+            return
+        accelerator.print(f"{checkpoint.name} is damaged: going on from the one before.")
+
+
+def found(folder: Path) -> list[Path]:
+    """The checkpoints in `folder`, newest first."""
+    return sorted((path for path in folder.glob("epoch_*") if path.suffix != ".part"), reverse=True)
+
+
+def claim(folder: Path | None, accelerator: Accelerator):
+    """A context in which no other run trains in `folder`; a run that is killed lets go by itself.
+
+    Raises:
+        OSError: If another process is training there.
+    """
+    if folder is None or not accelerator.is_main_process:
+        return nullcontext()
+    folder.mkdir(parents=True, exist_ok=True)
+    return _locked(folder)
+
+
+@contextmanager
+def _locked(folder: Path):
+    lock = FileLock(folder / "lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise OSError(f"Another process is training in {folder}: wait for it, or choose another folder.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def refuse_other(folder: Path, configuration: dict, accelerator: Accelerator) -> None:
+    """Write down what is trained in `folder`, or compare with what was.
+
+    Raises:
+        ValueError: If the folder holds the checkpoints of another configuration, with the difference.
+    """
+    file = folder / "configuration.json"
+    configuration = json.loads(json.dumps(configuration))
+    accelerator.wait_for_everyone()
+    if not found(folder):
+        if accelerator.is_main_process:
+            file.write_text(json.dumps(configuration, indent=1), encoding="utf-8")
+        return
+    before = json.loads(file.read_text(encoding="utf-8"))
+    differences = [
+        f"{name} was {before.get(name)!r}, is {configuration.get(name)!r}"
+        for name in sorted(before.keys() | configuration.keys())
+        if before.get(name) != configuration.get(name)
+    ]
+    if differences:
+        raise ValueError(
+            f"{folder} holds checkpoints of another configuration ({'; '.join(differences)}): choose another folder, or delete it."
+        )
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.iterdir() if path.name != SEAL)
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        return json.loads((checkpoint / SEAL).read_text(encoding="utf-8")) == _sums(checkpoint)
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,303 @@
+"""Lesson 05: full fine-tuning: one epoch in 25 lines, and what makes a long run dependable around it.
+
+Hugging Face Accelerate does device, mixed precision, checkpoints and several processes; timm gives layer-wise learning
+rates and the schedule. `accelerate launch` runs the same code on several GPUs or machines.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import DataLoaderConfiguration, set_seed
+from accelerate.utils.memory import should_reduce_batch_size
+from timm.optim import create_optimizer_v2
+from timm.scheduler import CosineLRScheduler
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from helpers import checkpoints, spectrograms
+from helpers.clips import Clips
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides how a model is fine-tuned. `dataclasses.replace(recipe, lr=1e-4)` changes one thing."""
+
+    epochs: int = 12
+    batch_size: int = 16
+    lr: float = 2e-4  # of the head; the blocks before it get less
+    layer_decay: float | None = 0.75  # each block learns at this share of the rate of the one above it; None: all alike
+    weight_decay: float = 0.05  # not on positions, tokens, norms and biases
+    warmup: float = 0.1  # share of the updates over which the rate rises
+    clip_norm: float = 1.0
+    mixup: float = 0.5  # alpha of the Beta distribution; 0 turns it off
+    roll: bool = True
+    gain_db: float = 6.0
+    max_mels: int = 24  # widest masks
+    max_frames: int = 48
+    precision: str = "auto"  # "no", "bf16", "fp16"; "auto" is what is fast on the device, see `fast_precision`
+    seed: int = 0
+
+
+def train_one_epoch(model, loader, optimizer, scheduler, augment, accelerator, epoch) -> float:
+    """Train on every batch once and return the mean loss per clip.
+
+    Args:
+        loader: Gives (log-mel (batch, 1, n_mels, frames), target (batch,)).
+        scheduler: timm's, counted in updates.
+        augment: (log-mel, target) -> (log-mel, soft target (batch, num_classes)).
+        epoch: Counted from 0; it places the epoch on the schedule.
+    Raises:
+        FloatingPointError: If the loss of a batch is not finite; the weights are still those before it.
+    """
+    model.train()
+    total, count = 0.0, 0
+    for update, (log_mel, target) in enumerate(loader, start=epoch * len(loader)):
+        scheduler.step_update(update)  # once an update, not once an epoch
+        log_mel, target = augment(log_mel, target)
+        with accelerator.autocast():
+            loss = F.cross_entropy(model(log_mel), target)
+        if not loss.isfinite():
+            batch = update - epoch * len(loader)
+            raise FloatingPointError(f"The loss of batch {batch} in epoch {epoch} is {loss.item()}: lower lr, or look at that batch.")
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        total += loss.item() * len(target)
+        count += len(target)  # a short last batch counts as short
+    return total / count
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """AdamW by timm: less rate for each block further from the head, no decay on positions, tokens, norms and biases.
+
+    The groups carry `lr_scale`, which timm's scheduler multiplies in: under a scheduler that does not know it, or none,
+    every block learns at the full rate.
+    """
+    return create_optimizer_v2(
+        model, "adamw", lr=recipe.lr, weight_decay=recipe.weight_decay, layer_decay=recipe.layer_decay
+    )
+
+
+def make_scheduler(optimizer: torch.optim.Optimizer, recipe: Recipe, num_updates: int) -> CosineLRScheduler:
+    """A rise over the first `recipe.warmup` of the updates, then a cosine down to nothing."""
+    warmup = round(recipe.warmup * num_updates)
+    return CosineLRScheduler(optimizer, t_initial=num_updates, warmup_t=warmup, warmup_prefix=False, t_in_epochs=False)
+
+
+def make_augment(recipe: Recipe, *, num_classes: int, std: float) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Roll, gain, masks and mixup, each with its own draw for each clip."""
+
+    def augment(x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        x = spectrograms.roll(x) if recipe.roll else x
+        x = spectrograms.gain(x, std=std, max_db=recipe.gain_db)
+        x = spectrograms.mask(x, max_mels=recipe.max_mels, max_frames=recipe.max_frames)
+        if recipe.mixup == 0:
+            return x, F.one_hot(target, num_classes).to(x)
+        return spectrograms.mixup(x, target, num_classes=num_classes, alpha=recipe.mixup)
+
+    return augment
+
+
+def fast_precision(model: nn.Module, device: torch.device) -> str:
+    """"bf16" where the hardware multiplies it natively, "fp16" on older GPUs (T4), else "no" (float32).
+
+    On CPUs only models made of matrix products gain: depth-wise convolutions lose, so ConvNets stay in float32 there.
+    """
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bf16" if device.type == "cpu" and native and hasattr(model, "blocks") and hasattr(model, "pos_embed") else "no"
+
+
+@torch.inference_mode()
+def evaluate(model: nn.Module, features: Tensor, *, mean: float, std: float, batch_size: int = 64) -> Tensor:
+    """Logits (clips, num_classes), float32 on the CPU, of features (clips, 1, n_mels, frames) before standardising."""
+    model.eval()  # dropout and drop path off, batch norms on their running statistics
+    device = next(model.parameters()).device
+    batches = [spectrograms.standardize(batch, mean, std).to(device) for batch in features.split(batch_size)]
+    return torch.cat([model(batch).float().cpu() for batch in batches])
+
+
+def accuracy(logits: Tensor, labels: Tensor | np.ndarray) -> float:
+    """Share of clips whose largest logit is the label's."""
+    return (logits.argmax(dim=1) == torch.as_tensor(labels)).float().mean().item()
+
+
+def train(
+    model: nn.Module,
+    features: Tensor,
+    labels: Tensor | np.ndarray,
+    recipe: Recipe,
+    *,
+    num_classes: int,
+    mean: float,
+    std: float,
+    folder: Path | None = None,
+    after_epoch: Callable[[nn.Module, list[dict]], None] | None = None,
+) -> list[dict]:
+    """Fine-tune a model in place for exactly `recipe.epochs` epochs, and return its history, a dict an epoch.
+
+    With a `folder`, each epoch ends in a checkpoint there. A run that was killed goes on from the newest whole one and ends
+    with the same weights as one that was not, to the bit on a CPU.
+
+    Args:
+        features: Log-mel spectrograms (clips, 1, n_mels, frames) before standardising, any float type.
+        labels: (clips,), 0 to num_classes - 1.
+        mean, std: Of the training clips, see `spectrograms.fit_statistics`.
+        after_epoch: Called with the model and the history so far: to draw, or to measure on a validation part.
+    Raises:
+        ValueError: If labels are out of range, or `folder` holds another configuration's checkpoints.
+        FloatingPointError: If a loss is not finite; the last checkpoint stays.
+        OSError: If a checkpoint cannot be written, or another process is training in `folder`.
+        MemoryError: If a batch does not fit.
+    """
+    labels = _checked(labels, len(features), num_classes)
+    set_seed(recipe.seed)
+    accelerator = _accelerator(model, recipe)
+    clips = TensorDataset(spectrograms.standardize(features, mean, std), labels)
+    loader = DataLoader(clips, batch_size=recipe.batch_size, shuffle=True)
+    optimizer = make_optimizer(model, recipe)
+    scheduler = make_scheduler(optimizer, recipe, num_updates=recipe.epochs * len(loader))
+    augment = make_augment(recipe, num_classes=num_classes, std=std)
+    trained, optimizer, loader = accelerator.prepare(model, optimizer, loader)
+    history = History()
+    accelerator.register_for_checkpointing(scheduler, history)
+    with checkpoints.claim(folder, accelerator), _advice_on_memory(recipe):
+        if folder is not None:
+            checkpoints.refuse_other(folder, _configuration(model, recipe, features, labels), accelerator)
+            checkpoints.resume(accelerator, folder)
+        for epoch in range(len(history.rows), recipe.epochs):
+            set_seed(recipe.seed + 1000 * (epoch + 1) + accelerator.process_index)  # no draw depends on the epochs before
+            loader.set_epoch(epoch)
+            start = time.perf_counter()
+            loss = train_one_epoch(trained, loader, optimizer, scheduler, augment, accelerator, epoch)
+            seconds = time.perf_counter() - start
+            history.rows.append({"epoch": epoch + 1, "loss": loss, "clips_per_second": len(labels) / seconds})
+            if after_epoch is not None:
+                after_epoch(accelerator.unwrap_model(trained), history.rows)
+            if folder is not None:
+                checkpoints.save(accelerator, folder, epoch + 1)
+    accelerator.unwrap_model(trained, keep_fp32_wrapper=False)  # gives the model its own forward back
+    return history.rows
+
+
+class History:
+    """The rows of a run, which Accelerate saves and restores with its checkpoints."""
+
+    def __init__(self):
+        self.rows = []
+
+    def state_dict(self) -> dict:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.rows[:] = state["rows"]
+
+
+def cross_validate(
+    create: Callable[[], nn.Module],
+    sounds: Clips,
+    features: Tensor,
+    recipe: Recipe,
+    *,
+    folds: Iterable[int] = (1, 2, 3, 4, 5),
+    seeds: Iterable[int] = (0,),
+    folder: Path | None = None,
+    after_run: Callable[[dict], None] | None = None,
+) -> pd.DataFrame:
+    """Train on four official folds and test on the fifth, once for each fold and seed: one row a run.
+
+    Nothing is chosen on the test fold: the epochs are the recipe's, and statistics come from the training folds.
+
+    Args:
+        create: Makes a fresh model; called once a run, after the seed is set, so that new heads differ between seeds.
+        features: Of all clips, before standardising.
+        folder: For checkpoints, one folder inside it a run.
+        after_run: Called with each row as it is done.
+    Returns:
+        Columns fold, seed, accuracy (a fraction), minutes, clips_per_second, logits (one array a run), test (indices).
+    """
+    rows = []
+    labels = sounds.table["label"].to_numpy()
+    for fold in folds:
+        train_clips, test_clips = sounds.split(fold)
+        if missing := set(labels) - set(labels[train_clips]):
+            raise ValueError(f"The training folds beside fold {fold} lack the classes {sorted(missing)}: every class must be learnt.")
+        mean, std = spectrograms.fit_statistics(features[train_clips])
+        for seed in seeds:
+            set_seed(seed)
+            model, start = create(), time.perf_counter()
+            place = None if folder is None else Path(folder) / f"fold_{fold}_seed_{seed}"
+            history = train(
+                model,
+                features[train_clips],
+                labels[train_clips],
+                replace(recipe, seed=seed),
+                num_classes=len(sounds.class_names),
+                mean=mean,
+                std=std,
+                folder=place,
+            )
+            minutes = (time.perf_counter() - start) / 60
+            logits = evaluate(model, features[test_clips], mean=mean, std=std)
+            row = {"fold": fold, "seed": seed, "accuracy": accuracy(logits, labels[test_clips]), "minutes": minutes}
+            row |= {"clips_per_second": np.mean([epoch["clips_per_second"] for epoch in history])}
+            rows.append(row | {"logits": logits.numpy(), "test": test_clips})
+            if after_run is not None:
+                after_run(rows[-1])
+    return pd.DataFrame(rows)
+
+
+def bootstrap_interval(correct: np.ndarray, *, level: float = 0.95, draws: int = 10_000, seed: int = 0) -> tuple[float, float]:
+    """The interval in which the accuracy lies, were other clips drawn: from `correct`, one bool (or mean over seeds) a clip."""
+    generator = np.random.default_rng(seed)
+    means = generator.choice(np.asarray(correct, dtype=float), size=(draws, len(correct))).mean(axis=1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _checked(labels: Tensor | np.ndarray, num_clips: int, num_classes: int) -> Tensor:
+    labels = torch.as_tensor(labels).long()
+    if labels.shape != (num_clips,):
+        raise ValueError(f"labels must be one for each of the {num_clips} clips, got shape {tuple(labels.shape)}.")
+    if labels.min() < 0 or labels.max() >= num_classes:
+        raise ValueError(f"labels must be 0 to {num_classes - 1}, got {labels.min().item()} to {labels.max().item()}.")
+    return labels
+
+
+def _accelerator(model: nn.Module, recipe: Recipe) -> Accelerator:
+    AcceleratorState._reset_state()  # one process may train a bf16 model after a float32 one
+    device = next(model.parameters()).device
+    where = Accelerator().device if recipe.precision == "auto" else device
+    precision = fast_precision(model, where) if recipe.precision == "auto" else recipe.precision
+    AcceleratorState._reset_state()
+    batches = DataLoaderConfiguration(split_batches=True, use_seedable_sampler=True, data_seed=recipe.seed)
+    return Accelerator(mixed_precision=precision, dataloader_config=batches)
+
+
+def _configuration(model: nn.Module, recipe: Recipe, features: Tensor, labels: Tensor) -> dict:
+    """What must not change between the parts of one run."""
+    data = hashlib.sha256(features[:, :, ::16, ::16].contiguous().numpy().tobytes() + labels.numpy().tobytes())
+    size = sum(parameter.numel() for parameter in model.parameters())
+    return asdict(recipe) | {"model": f"{type(model).__name__}, {size} parameters", "data": data.hexdigest()[:16]}
+
+
+@contextmanager
+def _advice_on_memory(recipe: Recipe):
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not should_reduce_batch_size(error):
+            raise
+        raise MemoryError(f"A batch of {recipe.batch_size} clips does not fit into memory: halve batch_size, and lr with it.") from error

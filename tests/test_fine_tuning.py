@@ -1,0 +1,226 @@
+"""Training learns, is the same after a kill, refuses what it must, and says what is wrong."""
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import timm
+import torch
+from accelerate import Accelerator
+from fine_tuning_run import PLAIN, RECIPE, small_sounds, small_vit
+from safetensors.torch import load_file
+
+from helpers import checkpoints, fine_tuning
+from helpers.clips import Clips
+
+RUN = Path(__file__).with_name("fine_tuning_run.py")
+STATISTICS = {"num_classes": 3, "mean": 0.0, "std": 1.0}
+
+
+def train(recipe=RECIPE, folder=None, model=None, **changes):
+    model = model or small_vit()
+    features, labels = small_sounds()
+    arguments = {"features": features, "labels": labels} | STATISTICS | changes
+    history = fine_tuning.train(model, recipe=recipe, folder=folder, **arguments)
+    return model, history
+
+
+def run(*arguments, launcher=()):
+    command = [sys.executable, *launcher, str(RUN), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=RUN.parents[1], env=environment())
+
+
+def environment():
+    return os.environ | {"PYTHONPATH": str(RUN.parents[1]), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+
+
+def equal(one, other, **tolerance):
+    for name in one:
+        torch.testing.assert_close(one[name], other[name], **(tolerance or {"rtol": 0, "atol": 0}), msg=name)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Folder and weights of a run that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("finished")
+    model, history = train(folder=folder)
+    return folder, model.state_dict(), history
+
+
+def test_the_loss_falls_and_the_clips_are_told_apart():
+    model, history = train(replace(PLAIN, epochs=20, lr=3e-3), model=small_vit(0.0))
+    features, labels = small_sounds()
+    assert history[-1]["loss"] < 0.5 * history[0]["loss"]
+    assert fine_tuning.accuracy(fine_tuning.evaluate(model, features, mean=0.0, std=1.0), labels) > 0.9
+
+
+def test_a_killed_run_ends_with_the_same_weights_to_the_bit(finished, tmp_path):
+    _, undisturbed, _ = finished
+    killed = run(tmp_path / "run", tmp_path / "out.safetensors", "--die-after", 2)
+    assert killed.returncode == -9
+    assert [path.name for path in checkpoints.found(tmp_path / "run")] == ["epoch_001"]
+    again = run(tmp_path / "run", tmp_path / "out.safetensors")
+    assert again.returncode == 0, again.stderr
+    equal(load_file(tmp_path / "out.safetensors"), undisturbed)
+
+
+def test_two_checkpoints_are_kept_and_a_finished_run_is_not_run_again(finished, tmp_path):
+    folder, weights, history = finished
+    assert [path.name for path in checkpoints.found(folder)] == ["epoch_003", "epoch_002"]
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    model, again = train(folder=copy)
+    assert again == history
+    equal(model.state_dict(), weights)
+
+
+@pytest.mark.parametrize("damage", ["cut", "missing", "unsealed"])
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(finished, tmp_path, capsys, damage):
+    folder, weights, _ = finished
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    file = copy / "epoch_003" / ("sums.json" if damage == "unsealed" else "optimizer.bin")
+    file.write_bytes(file.read_bytes()[:100]) if damage == "cut" else file.unlink()
+    model, _ = train(folder=copy)
+    assert "epoch_003 is damaged" in capsys.readouterr().out
+    equal(model.state_dict(), weights)
+
+
+def test_a_checkpoint_that_was_not_finished_is_no_checkpoint(finished, tmp_path):
+    folder, weights, _ = finished
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    (copy / "epoch_003").rename(copy / "epoch_003.part")
+    model, _ = train(folder=copy)
+    equal(model.state_dict(), weights)
+    assert not list(copy.glob("*.part"))
+
+
+def test_another_configuration_is_refused_with_the_difference(finished, tmp_path):
+    copy = shutil.copytree(finished[0], tmp_path / "copy")
+    with pytest.raises(ValueError, match="lr was 0.001, is 0.1"):
+        train(replace(RECIPE, lr=0.1), folder=copy)
+
+
+def test_two_processes_give_the_weights_of_one(tmp_path):
+    one = run(tmp_path / "one", tmp_path / "one.safetensors", "--plain")
+    launcher = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    two = run(tmp_path / "two", tmp_path / "two.safetensors", "--plain", launcher=launcher)
+    assert one.returncode == two.returncode == 0, one.stderr + two.stderr
+    equal(load_file(tmp_path / "one.safetensors"), load_file(tmp_path / "two.safetensors"), rtol=1e-4, atol=1e-5)
+
+
+def test_two_runs_in_one_folder_are_refused(tmp_path):
+    with checkpoints.claim(tmp_path, Accelerator()), pytest.raises(OSError, match="Another process is training"):
+        train(folder=tmp_path)
+
+
+def test_layer_decay_takes_effect_and_positions_norms_and_biases_do_not_decay():
+    model = timm.create_model("test_vit", num_classes=10)
+    recipe = replace(RECIPE, lr=1.0, layer_decay=0.5, warmup=0)
+    optimizer = fine_tuning.make_optimizer(model, recipe)
+    fine_tuning.make_scheduler(optimizer, recipe, num_updates=10).step_update(0)
+    groups = {id(p): group for group in optimizer.param_groups for p in group["params"]}
+    rate = {name: groups[id(p)]["lr"] for name, p in model.named_parameters()}
+    decay = {name: groups[id(p)]["weight_decay"] for name, p in model.named_parameters()}
+    depth = len(model.blocks)
+    assert rate["head.weight"] == 1.0
+    assert rate["patch_embed.proj.weight"] == pytest.approx(0.5 ** (depth + 1))
+    assert rate["blocks.0.attn.qkv.weight"] == pytest.approx(0.5**depth)
+    assert not any(decay[name] for name in ("pos_embed", "cls_token", "norm.weight", "head.bias", "blocks.0.norm1.weight"))
+    assert decay["blocks.0.attn.qkv.weight"] == recipe.weight_decay
+
+
+def test_the_rate_rises_over_the_warm_up_and_falls_to_nothing():
+    optimizer = torch.optim.AdamW(small_vit().parameters(), lr=1.0)
+    scheduler = fine_tuning.make_scheduler(optimizer, replace(RECIPE, lr=1.0, warmup=0.2), num_updates=50)
+    rates = []
+    for update in range(51):
+        scheduler.step_update(update)
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates[0] == 0
+    assert np.argmax(rates) == 10
+    assert rates[10] > 0.85
+    assert rates[50] < 1e-9
+
+
+def test_labels_out_of_range_are_refused():
+    with pytest.raises(ValueError, match="labels must be 0 to 2, got 0 to 3"):
+        train(labels=torch.arange(24) % 4)
+    with pytest.raises(ValueError, match="one for each of the 24 clips"):
+        train(labels=torch.zeros(23))
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path):
+    features, _ = small_sounds()
+    train(replace(RECIPE, epochs=1), folder=tmp_path)
+    features[5] = float("nan")
+    with pytest.raises(FloatingPointError, match="loss of batch .* in epoch 0 is nan"):
+        train(features=features, folder=tmp_path / "other")
+    assert [path.name for path in checkpoints.found(tmp_path)] == ["epoch_001"]
+
+
+def test_a_full_disk_says_so_and_keeps_the_checkpoint_before(tmp_path, monkeypatch):
+    save_state = Accelerator.save_state
+
+    def full(self, output_dir, **others):
+        save_state(self, output_dir, **others)
+        if "002" in output_dir:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Accelerator, "save_state", full)
+    with pytest.raises(OSError, match="epoch 2 cannot be written .*No space left.*make room"):
+        train(folder=tmp_path)
+    assert [path.name for path in tmp_path.glob("epoch_*")] == ["epoch_001"]
+
+
+def test_a_batch_that_does_not_fit_comes_with_advice(monkeypatch):
+    def greedy(*_):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1e15 bytes")
+
+    monkeypatch.setattr(fine_tuning, "train_one_epoch", greedy)
+    with pytest.raises(MemoryError, match="halve batch_size"):
+        train()
+
+
+def tiny_clips():
+    """Five folds of six clips, as `Clips`."""
+    table = pd.DataFrame({"label": [0, 1, 2] * 10, "class_name": list("abc") * 10, "fold": np.repeat([1, 2, 3, 4, 5], 6)})
+    table["recording"] = np.arange(30)
+    generator = torch.Generator().manual_seed(2)
+    features = torch.randn(30, 1, 16, 32, generator=generator)
+    features[torch.arange(30), 0, torch.tensor(table["label"].to_numpy()) * 4] += 4
+    return Clips("tiny", 16_000, table, source="made", bark=0, folder=None, _waveforms=[]), features
+
+
+def test_cross_validation_gives_a_row_for_each_fold_and_seed():
+    sounds, features = tiny_clips()
+    rows = fine_tuning.cross_validate(small_vit, sounds, features, replace(RECIPE, epochs=1), folds=(1, 3), seeds=(0, 1))
+    assert rows[["fold", "seed"]].to_numpy().tolist() == [[1, 0], [1, 1], [3, 0], [3, 1]]
+    assert all(set(test) == set(sounds.split(fold)[1]) for fold, test in zip(rows["fold"], rows["test"], strict=True))
+    with pytest.raises(ValueError, match="test_fold must be one of"):
+        fine_tuning.cross_validate(small_vit, sounds, features, RECIPE, folds=(6,))
+
+
+def test_a_class_that_the_training_folds_lack_is_named():
+    sounds, features = tiny_clips()
+    sounds.table.loc[sounds.table["fold"] != 1, "label"] = sounds.table["label"].replace(2, 1)
+    with pytest.raises(ValueError, match=r"beside fold 1 lack the classes \[2\]"):
+        fine_tuning.cross_validate(small_vit, sounds, features, RECIPE, folds=(1,))
+
+
+def test_the_bootstrap_interval_agrees_with_the_binomial():
+    correct = np.arange(400) < 360
+    low, high = fine_tuning.bootstrap_interval(correct)
+    error = 1.96 * np.sqrt(0.9 * 0.1 / 400)
+    assert (low, high) == pytest.approx((0.9 - error, 0.9 + error), abs=0.004)
+
+
+def test_mixed_precision_leaves_the_model_as_it_found_it():
+    model, _ = train(replace(RECIPE, epochs=1, precision="bf16"))
+    assert "forward" not in vars(model)
+    assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
