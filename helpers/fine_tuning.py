@@ -188,7 +188,7 @@ def train(
                 after_epoch(accelerator.unwrap_model(trained), history.rows)
             if folder is not None:
                 checkpoints.save(accelerator, folder, epoch + 1)
-    accelerator.unwrap_model(trained, keep_fp32_wrapper=False)  # gives the model its own forward back
+    vars(accelerator.unwrap_model(trained, keep_fp32_wrapper=False)).pop("forward", None)  # its own is the class's
     return history.rows
 
 
@@ -233,7 +233,7 @@ def cross_validate(
     for fold in folds:
         train_clips, test_clips = sounds.split(fold)
         if missing := set(labels) - set(labels[train_clips]):
-            raise ValueError(f"The training folds beside fold {fold} lack the classes {sorted(missing)}: every class must be learnt.")
+            raise ValueError(f"The training folds beside fold {fold} lack the classes {sorted(map(int, missing))}: every class must be learnt.")
         mean, std = spectrograms.fit_statistics(features[train_clips])
         for seed in seeds:
             set_seed(seed)

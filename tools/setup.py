@@ -20,7 +20,7 @@ OLDEST = (3, 11)
 # environment.yml says the same. Editable, so that `python -m helpers.session` works from any folder, and one command
 # reads the dependencies from pyproject.toml; the notebooks themselves find the project without it.
 PIP_LINES = ["--constraint constraints.txt", "--editable .[lab,test]"]
-COLAB_LINES = ["--requirement tools/colab.txt"]
+COLAB_LINES = ["--no-deps", "--requirement tools/colab.txt"]
 
 
 def main():
@@ -28,9 +28,7 @@ def main():
     made = [environment(ROOT / ".venv", PIP_LINES, ["pyproject.toml", "constraints.txt"])]
     if "--colab" in sys.argv[1:]:
         shared = site_packages(ROOT / ".venv")
-        made.append(
-            environment(ROOT / ".venv-colab", COLAB_LINES, ["constraints.txt", "tools/colab.txt"], shared)
-        )
+        made.append(environment(ROOT / ".venv-colab", COLAB_LINES, ["constraints.txt", "tools/colab.txt"], shared))
         show_colab()
     if any(made):
         print(f"Set up in {time.monotonic() - start:.0f} s.", flush=True)
@@ -48,31 +46,25 @@ def environment(folder, pip_lines, sources, shared=None):
     wanted = hashlib.sha256(os.fsencode(folder))
     for source in sources:
         wanted.update((ROOT / source).read_bytes())
-    ready = folder / "ready"
-    if runs(folder) and ready.exists() and ready.read_text() == wanted.hexdigest():
+    ready, whole = folder / "ready", runs(folder)
+    if whole and ready.exists() and ready.read_text(encoding="utf-8") == wanted.hexdigest():
         return False
-    whole = runs(folder)
     if not whole:
         check_python()
-    print(
-        f"Setting up {folder.name}. Interrupted? Give the same command again: it goes on from here.",
-        flush=True,
-    )
+    print(f"Setting up {folder.name}: minutes. Interrupted, it goes on when the command is given again.", flush=True)
     if ready.exists():
         ready.unlink()
     if not whole:
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
     packages = site_packages(folder)
     for info in packages.glob("*.dist-info"):
-        if not (
-            info / "INSTALLER"
-        ).exists():  # pip's last file but one: it was stopped in the middle of this package
+        if not (info / "INSTALLER").exists():  # pip's last file but one: it was stopped in the middle of this package
             shutil.rmtree(str(info))
     if shared:
         (packages / "shared.pth").write_text(str(shared) + "\n", encoding="utf-8")
     arguments = " ".join(pip_lines).split()
     subprocess.run([str(python(folder)), "-m", "pip", "install", *arguments], check=True, cwd=str(ROOT))
-    ready.write_text(wanted.hexdigest())
+    ready.write_text(wanted.hexdigest(), encoding="utf-8")
     return True
 
 
@@ -101,9 +93,7 @@ def runs(folder):
     """Whether the environment's Python is there and has pip."""
     if not python(folder).exists():
         return False
-    return (
-        subprocess.run([str(python(folder)), "-c", "import pip"], stderr=subprocess.DEVNULL).returncode == 0
-    )
+    return subprocess.run([str(python(folder)), "-c", "import pip"], stderr=subprocess.DEVNULL).returncode == 0
 
 
 def site_packages(folder):
