@@ -25,6 +25,7 @@ import nbformat
 import numpy as np
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbclient.output_widget import OutputWidget
 from nbconvert import HTMLExporter
 from nbconvert.filters import strip_ansi
 from nbformat import NotebookNode
@@ -113,6 +114,15 @@ def fingerprint(notebook: NotebookNode) -> str:
 # --- running ---------------------------------------------------------------------------------------------------------
 
 
+class KeptOutput(OutputWidget):
+    """Keeps what a widget shows without sending it back to the kernel.
+
+    nbclient's echo goes through the socket on which it awaits the cell's reply, and at times the reply is then missed.
+    """
+
+    def sync_state(self) -> None: ...
+
+
 def attempt(
     notebook: NotebookNode, *, name: str = "", timeout: float = 1800, verdict: str = "todo"
 ) -> list[str]:
@@ -137,6 +147,7 @@ def attempt(
             resources={"metadata": {"path": str(FOLDER)}},
             on_cell_start=lambda **_: bar.update(),
         )
+        client.widget_registry["@jupyter-widgets/output"]["OutputModel"] = KeptOutput
         try:
             client.execute()
         except CellExecutionError as error:
@@ -230,7 +241,7 @@ def run(paths: list[Path], out: Path, timeout: float) -> int:
         problems = attempt(notebook, name=path.stem, timeout=timeout)
         rows.append((path.stem, (time.monotonic() - start) / 60, "; ".join(problems) or "ok"))
         write(notebook, out / path.name)
-        page, _ = HTMLExporter(embed_images=True).from_notebook_node(
+        page, _ = HTMLExporter().from_notebook_node(
             notebook, resources={"metadata": {"name": path.stem, "path": str(FOLDER)}}
         )
         page = re.sub(r'(href="\d\d_\w+)\.ipynb', r"\1.html", page)

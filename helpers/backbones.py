@@ -1,0 +1,257 @@
+"""Vision models by name: from a local folder, the hub, or the three nano models that the project carries.
+
+Importing this module registers the nano models in timm. They are ordinary timm models whose weights, float16 on
+disk, are package data: `timm.create_model("vit_nano_patch16_224", pretrained=True, in_chans=1)` sums their colour
+channels, resamples their positions and replaces their heads as it does for every other model.
+"""
+
+import difflib
+import json
+import urllib.error
+import urllib.request
+from functools import cache
+from pathlib import Path
+
+import timm
+import torch
+from huggingface_hub import constants, try_to_load_from_cache
+from safetensors import SafetensorError, safe_open
+from timm.models import (
+    build_model_with_cfg,
+    generate_default_cfgs,
+    get_arch_name,
+    get_pretrained_cfg,
+    is_model_pretrained,
+    register_model,
+    split_model_name_tag,
+)
+from timm.models.convnext import ConvNeXt
+from timm.models.deit import VisionTransformerDistilled
+from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
+from torch import Tensor, nn
+
+NANO = Path(__file__).parent / "nano"
+
+
+def _cfg(architecture: str, **entries) -> dict:
+    return dict(
+        file=str(NANO / f"{architecture}.safetensors"),
+        input_size=(3, 224, 224),
+        num_classes=1000,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        crop_pct=1.0,
+        license="apache-2.0",
+        **entries,
+    )
+
+
+default_cfgs = generate_default_cfgs(
+    {
+        "vit_nano_patch16_224.tiny_imagenet": _cfg(
+            "vit_nano_patch16_224", fixed_input_size=True, first_conv="patch_embed.proj", classifier="head"
+        ),
+        "deit_nano_distilled_patch16_224.tiny_imagenet": _cfg(
+            "deit_nano_distilled_patch16_224",
+            fixed_input_size=True,
+            first_conv="patch_embed.proj",
+            classifier=("head", "head_dist"),
+        ),
+        "convnext_nano_patch4_224.tiny_imagenet": _cfg(
+            "convnext_nano_patch4_224", pool_size=(7, 7), first_conv="stem.0", classifier="head.fc"
+        ),
+    }
+)
+
+
+def _in_float32(state_dict: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """Widen the float16 tensors first: a colour sum rounded to float16 would no longer equal three copies."""
+    state_dict = {name: tensor.float() for name, tensor in state_dict.items()}
+    return checkpoint_filter_fn(state_dict, model) if isinstance(model, VisionTransformer) else state_dict
+
+
+def _nano(model_class: type[nn.Module], architecture: str, pretrained: bool, **arguments) -> nn.Module:
+    file = NANO / f"{architecture}.safetensors"
+    if pretrained and (fault := _fault(file, architecture)):
+        raise OSError(
+            f"helpers/nano/{file.name} {fault}: restore it with `git checkout -- helpers/nano/{file.name}`, "
+            "or download the project again"
+        )
+    return build_model_with_cfg(model_class, architecture, pretrained, pretrained_filter_fn=_in_float32, **arguments)
+
+
+@register_model
+def vit_nano_patch16_224(pretrained: bool = False, **kwargs) -> VisionTransformer:
+    """ViT-Tiny's width and patches, 4 of its 12 blocks, 2.2 million parameters."""
+    arguments = dict(patch_size=16, embed_dim=192, depth=4, num_heads=3) | kwargs
+    features = dict(out_indices=arguments.pop("out_indices", 3), feature_cls="getter")
+    return _nano(VisionTransformer, "vit_nano_patch16_224", pretrained, feature_cfg=features, **arguments)
+
+
+@register_model
+def deit_nano_distilled_patch16_224(pretrained: bool = False, **kwargs) -> VisionTransformerDistilled:
+    """The same with a distillation token and a second head, 2.4 million parameters."""
+    arguments = dict(patch_size=16, embed_dim=192, depth=4, num_heads=3) | kwargs
+    features = dict(out_indices=arguments.pop("out_indices", 3), feature_cls="getter")
+    return _nano(
+        VisionTransformerDistilled, "deit_nano_distilled_patch16_224", pretrained, feature_cfg=features, **arguments
+    )
+
+
+@register_model
+def convnext_nano_patch4_224(pretrained: bool = False, **kwargs) -> ConvNeXt:
+    """A ConvNeXt of stages (2, 2, 4, 2) and widths (32, 64, 128, 256), 2.2 million parameters."""
+    arguments = dict(depths=(2, 2, 4, 2), dims=(32, 64, 128, 256)) | kwargs
+    features = dict(out_indices=(0, 1, 2, 3), flatten_sequential=True)
+    return _nano(ConvNeXt, "convnext_nano_patch4_224", pretrained, feature_cfg=features, **arguments)
+
+
+# -------------------------------------------------------------------------------------------------- a model by its name
+def create(name: str, session, *, pretrained: bool = True, **timm_arguments) -> nn.Module:
+    """Build a timm model with the weights that this session may use, in the mode timm returns it (training).
+
+    Weights are looked for in `session.weights` (the folder of `$VISION_WEIGHTS`), then where timm has them: the
+    hub's cache, the hub, or, for the nano models, the project itself. New layers, such as a head for other classes,
+    are drawn from torch's global generator, as always in timm: call `torch.manual_seed` first to have the same ones.
+
+    Args:
+        name: A timm name, with or without the tag of its weights: `vit_tiny_patch16_224.augreg_in21k_ft_in1k`.
+        session: What `session.start()` returned; only `.weights` is read.
+        pretrained: Whether to load weights at all.
+        **timm_arguments: As for `timm.create_model`: in_chans, img_size, num_classes and so on.
+    Raises:
+        ValueError: If timm has no such model, no weights for it, or the file holds those of another one.
+        OSError: If a weights file is damaged, or the hub cannot be reached.
+    """
+    _check_name(name)
+    if not pretrained:
+        return timm.create_model(name, pretrained=False, **timm_arguments)
+    file = _local_file(name, session.weights)
+    if file is not None:
+        return _create_from(file, get_arch_name(name), timm_arguments)
+    if not is_model_pretrained(name):
+        tags = ", ".join(timm.list_pretrained(f"{get_arch_name(name)}.*")) or "none of its kind has any"
+        raise ValueError(
+            f"timm knows no pretrained weights for {name!r} ({tags}): use pretrained=False or another name"
+        )
+    if not locate(name, None):  # at once, and not after the hub's many attempts
+        raise OSError(
+            f"the weights of {name!r} are not in the hub's cache and the hub does not answer: connect to it once, set "
+            f"VISION_WEIGHTS to a folder that holds {get_arch_name(name)}.*.safetensors, or use the offline profile"
+        )
+    return timm.create_model(name, pretrained=True, **timm_arguments)
+
+
+def locate(name: str, folder: Path | None) -> str:
+    """Say where a model's weights would come from, without loading them; the hub has five seconds to answer.
+
+    Returns:
+        "VISION_WEIGHTS", "embedded", "cache", "network", or "" if they cannot be had. In the order in which
+        `create` looks for them.
+    """
+    _check_name(name)
+    if _local_file(name, folder) is not None:
+        return "VISION_WEIGHTS"
+    if not is_model_pretrained(name):
+        return ""
+    if get_arch_name(name) in default_cfgs:
+        return "embedded"
+    hub_id = get_pretrained_cfg(name).hf_hub_id
+    if hub_id and _is_cached(hub_id):
+        return "cache"
+    return "network" if _hub_answers() else ""
+
+
+def _check_name(name: str) -> None:
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(get_arch_name(name), timm.list_models(), n=3)
+        hint = f"did you mean {', '.join(near)}?" if near else 'timm.list_models("*part of a name*") lists them'
+        raise ValueError(f"{name!r} is no model of timm {timm.__version__}: {hint}")
+
+
+def _create_from(file: Path, architecture: str, timm_arguments: dict) -> nn.Module:
+    """Build from a file of the folder, once it is known to hold this architecture."""
+    extra = _extra(file)
+    arguments, overlay = extra.get("model_args", {}), extra.get("pretrained_cfg_overlay", {})
+    if fault := _fault(file, architecture, pretrained_cfg_overlay=overlay, **arguments):
+        error = OSError if "damaged" in fault else ValueError
+        raise error(f"$VISION_WEIGHTS/{file.name} {fault}: copy it again, under the name of its own model")
+    overlay = overlay | timm_arguments.pop("pretrained_cfg_overlay", {}) | {"file": str(file)}
+    return timm.create_model(
+        architecture, pretrained=True, pretrained_cfg_overlay=overlay, **arguments | timm_arguments
+    )
+
+
+def _local_file(name: str, folder: Path | None) -> Path | None:
+    """The file of `folder` for this model; without a tag the only one of its architecture, or that of timm's own tag."""
+    if folder is None:
+        return None
+    architecture, tag = split_model_name_tag(name)
+    if tag:
+        file = folder / f"{architecture}.{tag}.safetensors"
+        return file if file.exists() else None
+    files = sorted(folder.glob(f"{architecture}.*.safetensors"))
+    if len(files) > 1:
+        cfg = get_pretrained_cfg(architecture)
+        files = [file for file in files if cfg and file.name == f"{architecture}.{cfg.tag}.safetensors"] or files
+    if len(files) > 1:
+        raise ValueError(
+            f"name one of {', '.join(file.stem for file in files)}: $VISION_WEIGHTS holds several for {name!r}"
+        )
+    return files[0] if files else None
+
+
+def _extra(file: Path) -> dict:
+    """What a file needs beyond timm's own configuration, from the json of the same name if there is one."""
+    beside = file.with_suffix(".json")
+    try:
+        return json.loads(beside.read_text(encoding="utf-8")) if beside.exists() else {}
+    except ValueError as error:
+        raise ValueError(
+            f"$VISION_WEIGHTS/{beside.name} is no valid json ({error}): correct it or copy it again"
+        ) from None
+
+
+def _fault(file: Path, architecture: str, **arguments) -> str:
+    """What is wrong with a weights file, or "": names and shapes must be the architecture's, every one.
+
+    timm's own load is lax when the head is new: tensors of another model would be skipped with a warning.
+    """
+    try:
+        with safe_open(file, "pt") as stored:
+            found = {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}
+    except (OSError, SafetensorError) as error:
+        return f"is missing or damaged ({type(error).__name__})"
+    with torch.device("meta"):
+        expected = {
+            name: tuple(value.shape)
+            for name, value in timm.create_model(architecture, **arguments).state_dict().items()
+        }
+    differing = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    if not differing:
+        return ""
+    name = differing[0]
+    return (
+        f"does not hold {architecture}: {len(differing)} tensors differ, the first is {name}, "
+        f"{found.get(name, 'absent')} instead of {expected.get(name, 'absent')}"
+    )
+
+
+def _is_cached(hub_id: str) -> bool:
+    repo, _, revision = hub_id.partition("@")
+    files = ("model.safetensors", "pytorch_model.bin")
+    return any(isinstance(try_to_load_from_cache(repo, file, revision=revision or None), str) for file in files)
+
+
+@cache
+def _hub_answers(timeout: float = 5.0) -> bool:
+    """Whether a connection to the hub opens; asked once, a session has several models."""
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        urllib.request.urlopen(urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=timeout).close()
+    except urllib.error.HTTPError:  # it answered
+        return True
+    except OSError:
+        return False
+    return True
