@@ -49,9 +49,7 @@ def watch_kernel() -> None:
         pool = widgets.Widget.widgets if pool is None else pool  # ipywidgets 7
         for widget in list(pool.values()):
             value = getattr(widget, "value", None)
-            if hasattr(widget, "_options_full") and not isinstance(
-                value, tuple
-            ):  # menus, not multiple choice
+            if hasattr(widget, "_options_full") and not isinstance(value, tuple):  # menus, not multiple choice
                 settings = [option for _, option in widget._options_full]
             elif isinstance(value, bool):
                 settings = [not value]

@@ -28,7 +28,16 @@ def explore_resolution() -> interactive:
 
 
 def augmented(
-    waveform: Tensor, log_mel: spectrograms.LogMel, mean: float, std: float, *, roll_ms: int, gain_db: int, first_mel: int, mels: int, frames: int
+    waveform: Tensor,
+    log_mel: spectrograms.LogMel,
+    mean: float,
+    std: float,
+    *,
+    roll_ms: int,
+    gain_db: int,
+    first_mel: int,
+    mels: int,
+    frames: int,
 ) -> tuple[Tensor, Tensor]:
     """One clip (samples,) rolled, made louder, masked: the sound (samples,) and what the model sees of it (n_mels, frames).
 
@@ -39,7 +48,9 @@ def augmented(
     x = spectrograms.standardize(log_mel(sound[None]), mean, std)[0, 0]
     window, start = torch.hann_window(settings["n_fft"]), (x.shape[1] - frames) // 2
     stft = torch.stft(sound, settings["n_fft"], settings["hop_length"], window=window, return_complex=True)
-    band = log_mel.mel.mel_scale.fb[:, first_mel : first_mel + mels].sum(dim=1) > 0  # FFT bins under the masked mel bins
+    band = (
+        log_mel.mel.mel_scale.fb[:, first_mel : first_mel + mels].sum(dim=1) > 0
+    )  # FFT bins under the masked mel bins
     stft[band] = 0
     stft[:, start : start + frames] = 0
     x[first_mel : first_mel + mels] = 0
@@ -108,15 +119,15 @@ def explore_map(points, neighbours, sounds: clips.Clips) -> interactive:
 def explore_two_heads(class_logits: Tensor, dist_logits: Tensor, sounds: clips.Clips) -> interactive:
     """Blend DeiT's two heads, logits (clips, num_classes) each, for a clip of your choice."""
 
-    def draw(clip: int, distillation_percent: int) -> None:
+    def draw(clip: int, percent: int) -> None:
         pair = class_logits[clip], dist_logits[clip]
         truth = sounds.table["class_name"].iloc[clip]
-        display(figures.plot_two_heads(*pair, sounds.class_names, weight=distillation_percent / 100, truth=truth))
+        display(figures.plot_two_heads(*pair, sounds.class_names, weight=percent / 100, truth=truth))
 
     return interactive(
         draw,
         clip=IntSlider(sounds.bark, min=0, max=len(class_logits) - 1, continuous_update=False),
-        distillation_percent=IntSlider(50, min=0, max=100, step=5, continuous_update=False),
+        percent=IntSlider(50, min=0, max=100, step=5, continuous_update=False),
     )
 
 

@@ -50,7 +50,9 @@ def new_axes(width: float = 6.4, height: float = 2.8) -> Axes:
     return axes
 
 
-def plot_log_mel(log_mel, *, sample_rate: int, hop_length: int, title: str, ax: Axes | None = None, label: str = "ln power") -> Figure:
+def plot_log_mel(
+    log_mel, *, sample_rate: int, hop_length: int, title: str, ax: Axes | None = None, label: str = "ln power"
+) -> Figure:
     """Draw one log-mel spectrogram (n_mels, frames) over seconds and mel bins."""
     ax = ax or new_axes()
     seconds = log_mel.shape[-1] * hop_length / sample_rate
@@ -96,7 +98,10 @@ def plot_similarity(cosine, *, title: str, tiles: tuple[int, int] = (7, 8), ax: 
     """
     ax = ax or new_axes(7, 4)
     rows, cols = cosine.shape[:2]
-    chosen = [torch.linspace(0, side - 1, min(side, most)).round().int() for side, most in zip((rows, cols), tiles, strict=True)]
+    chosen = [
+        torch.linspace(0, side - 1, min(side, most)).round().int()
+        for side, most in zip((rows, cols), tiles, strict=True)
+    ]
     maps = F.pad(cosine[chosen[0]][:, chosen[1]], (0, 1, 0, 1), value=torch.nan)  # a gap behind each tile
     picture = maps.permute(0, 2, 1, 3).flatten(2).flatten(0, 1)[:-1, :-1].numpy()
     image = ax.imshow(picture, origin="lower", vmin=-0.5, vmax=1, cmap=SIMILARITY_MAP, interpolation="nearest")
@@ -110,14 +115,28 @@ def plot_similarity(cosine, *, title: str, tiles: tuple[int, int] = (7, 8), ax: 
 
 
 def plot_resampled(
-    pos_embed, *, old_grid: tuple[int, int], new_grid: tuple[int, int], num_prefix_tokens: int, mode: str, antialias: bool, ax: Axes | None = None
+    pos_embed,
+    *,
+    old_grid: tuple[int, int],
+    new_grid: tuple[int, int],
+    num_prefix_tokens: int,
+    mode: str,
+    antialias: bool,
+    ax: Axes | None = None,
 ) -> Figure:
     """Similarity maps of a table on another grid, with two numbers: length of its vectors and largest step between lines."""
     new = positions.resample_pos_embed(
-        pos_embed, old_grid=old_grid, new_grid=new_grid, num_prefix_tokens=num_prefix_tokens, mode=mode, antialias=antialias
+        pos_embed,
+        old_grid=old_grid,
+        new_grid=new_grid,
+        num_prefix_tokens=num_prefix_tokens,
+        mode=mode,
+        antialias=antialias,
     )
     places = {"grid": new_grid, "num_prefix_tokens": num_prefix_tokens}
-    length = (new[0, num_prefix_tokens:].norm(dim=-1).mean() / pos_embed[0, num_prefix_tokens:].norm(dim=-1).mean()).item()
+    length = (
+        new[0, num_prefix_tokens:].norm(dim=-1).mean() / pos_embed[0, num_prefix_tokens:].norm(dim=-1).mean()
+    ).item()
     largest = [f"{step.max():.2f}" if len(step) else "none" for step in positions.steps(new, **places)]
     title = f"{new_grid[0]} x {new_grid[1]}, {mode}{', antialias' if antialias else ''}: length {length:.2f}\nlargest step in frequency {largest[0]}, in time {largest[1]}"
     return plot_similarity(positions.similarity(new, **places), title=title, tiles=(4, 5), ax=ax)
@@ -140,32 +159,61 @@ def plot_folds(accuracies: dict, *, title: str, chance: float, ax: Axes | None =
     return ax.figure
 
 
-def plot_map(points, labels, class_names, *, title: str, chosen: int | None = None, other: int | None = None, ax: Axes | None = None) -> Figure:
+def plot_map(
+    points,
+    labels,
+    class_names,
+    *,
+    title: str,
+    chosen: int | None = None,
+    other: int | None = None,
+    ax: Axes | None = None,
+) -> Figure:
     """Clips as points (clips, 2), a colour and a marker for each class; `chosen` is ringed, a line leads to `other`."""
     ax = ax or new_axes(6.4, 4.6)
-    styles = zip(("#000000", "#E69F00", "#56B4E9", "#009E73", "#7F6A00", "#0072B2", "#D55E00", "#CC79A7", "#777777", "#882255"), "os^vDP<X>*", strict=True)
+    styles = zip(
+        ("#000000", "#E69F00", "#56B4E9", "#009E73", "#7F6A00", "#0072B2", "#D55E00", "#CC79A7", "#777777", "#882255"),
+        "os^vDP<X>*",
+        strict=True,
+    )
     for label, (name, (color, marker)) in enumerate(zip(class_names, styles, strict=False)):
         x, y = points[labels == label].T
-        ax.plot(x, y, marker, color=color, label=name, markersize=5, alpha=0.75, markeredgewidth=0)
+        ax.plot(x, y, marker, color=color, label=name, markersize=6, alpha=0.75, markeredgewidth=0)
     if chosen is not None:
         ax.plot(*points[chosen], "o", markersize=18, markerfacecolor="none", markeredgecolor="black", markeredgewidth=2)
     if other is not None:
-        ax.plot(*points[[chosen, other]].T, color="black", linewidth=1.5)
+        ax.plot(*points[[chosen, other]].T, color="white", linewidth=4, zorder=4)
+        ax.plot(*points[[chosen, other]].T, color="black", linewidth=2, zorder=5)
     ax.set(title=title, xlabel="first axis (no unit)", ylabel="second axis (no unit)", xticks=[], yticks=[])
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, frameon=False)
     return ax.figure
 
 
-def plot_two_heads(class_logits, dist_logits, class_names, *, weight: float, truth: str, ax: Axes | None = None) -> Figure:
+def plot_two_heads(
+    class_logits, dist_logits, class_names, *, weight: float, truth: str, ax: Axes | None = None
+) -> Figure:
     """Probabilities of one clip (num_classes,) by both heads, and of the blend with `weight` on the distillation head."""
     ax = ax or new_axes(6.4, 3.2)
     blend = (1 - weight) * class_logits + weight * dist_logits
-    heads = {"class head": (class_logits, "vit"), "distillation head": (dist_logits, "convnet"), "blend": (blend, "deit")}
+    heads = {
+        "class head": (class_logits, "vit"),
+        "distillation head": (dist_logits, "convnet"),
+        "blend": (blend, "deit"),
+    }
     for row, (name, (logits, color)) in enumerate(heads.items()):
         places = [place + 0.27 * (row - 1) for place in range(len(class_names))]
-        ax.bar(places, logits.softmax(dim=0).tolist(), width=0.27, color=COLORS[color], label=name, hatch=(None, "//", None)[row])
+        ax.bar(
+            places,
+            logits.softmax(dim=0).tolist(),
+            width=0.27,
+            color=COLORS[color],
+            label=name,
+            hatch=(None, "//", "...")[row],
+        )
     verdict = class_names[int(blend.argmax())]
-    ax.set(ylim=(0, 1), ylabel="probability", title=f"{100 * weight:.0f} % distillation head: {verdict} (it is: {truth})")
+    ax.set(
+        ylim=(0, 1), ylabel="probability", title=f"{100 * weight:.0f} % distillation head: {verdict} (it is: {truth})"
+    )
     ax.set_xticks(range(len(class_names)), class_names, rotation=35, ha="right")
     ax.legend(fontsize=8)
     return ax.figure
@@ -174,7 +222,9 @@ def plot_two_heads(class_logits, dist_logits, class_names, *, weight: float, tru
 # lesson 02
 
 
-def plot_filters(weight: Tensor, peak: Tensor | None = None, *, title: str, ax: Axes | None = None, columns: int = 8) -> Figure:
+def plot_filters(
+    weight: Tensor, peak: Tensor | None = None, *, title: str, ax: Axes | None = None, columns: int = 8
+) -> Figure:
     """Draw filters (filters, 1 or 3, height, width) as small pictures: middle grey is 0, full colour `peak` (filters,).
 
     Each filter has its own scale unless `peak` says otherwise.
@@ -202,7 +252,14 @@ def plot_coverage(n_mels: int, frames: int, patch_size: int, stride: int, ax: Ax
     for axis, seen in enumerate(along):
         for place in range(grid[axis]):
             seen[place * stride : place * stride + patch_size] += 1
-    picture = ax.imshow(torch.outer(*along).numpy(), origin="lower", aspect="auto", extent=(0, frames, 0, n_mels), cmap=SIMILARITY_MAP, vmin=0)
+    picture = ax.imshow(
+        torch.outer(*along).numpy(),
+        origin="lower",
+        aspect="auto",
+        extent=(0, frames, 0, n_mels),
+        cmap=SIMILARITY_MAP,
+        vmin=0,
+    )
     hatched = dict(facecolor="white", edgecolor="#D55E00", hatch="////", linewidth=0)
     if lost_mels:
         ax.add_patch(Rectangle((0, n_mels - lost_mels), frames, lost_mels, **hatched))

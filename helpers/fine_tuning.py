@@ -68,7 +68,9 @@ def train_one_epoch(model, loader, optimizer, scheduler, augment, accelerator, e
             loss = F.cross_entropy(model(log_mel), target)
         if not loss.isfinite():
             batch = update - epoch * len(loader)
-            raise FloatingPointError(f"The loss of batch {batch} in epoch {epoch} is {loss.item()}: lower lr, or look at that batch.")
+            raise FloatingPointError(
+                f"The loss of batch {batch} in epoch {epoch} is {loss.item()}: lower lr, or look at that batch."
+            )
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -110,14 +112,16 @@ def make_augment(recipe: Recipe, *, num_classes: int, std: float) -> Callable[[T
 
 
 def fast_precision(model: nn.Module, device: torch.device) -> str:
-    """"bf16" where the hardware multiplies it natively, "fp16" on older GPUs (T4), else "no" (float32).
+    """ "bf16" where the hardware multiplies it natively, "fp16" on older GPUs (T4), else "no" (float32).
 
     On CPUs only models made of matrix products gain: depth-wise convolutions lose, so ConvNets stay in float32 there.
     """
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return "bf16" if device.type == "cpu" and native and hasattr(model, "blocks") and hasattr(model, "pos_embed") else "no"
+    return (
+        "bf16" if device.type == "cpu" and native and hasattr(model, "blocks") and hasattr(model, "pos_embed") else "no"
+    )
 
 
 @torch.inference_mode()
@@ -178,7 +182,9 @@ def train(
             checkpoints.refuse_other(folder, _configuration(model, recipe, features, labels), accelerator)
             checkpoints.resume(accelerator, folder)
         for epoch in range(len(history.rows), recipe.epochs):
-            set_seed(recipe.seed + 1000 * (epoch + 1) + accelerator.process_index)  # no draw depends on the epochs before
+            set_seed(
+                recipe.seed + 1000 * (epoch + 1) + accelerator.process_index
+            )  # no draw depends on the epochs before
             loader.set_epoch(epoch)
             start = time.perf_counter()
             loss = train_one_epoch(trained, loader, optimizer, scheduler, augment, accelerator, epoch)
@@ -233,7 +239,9 @@ def cross_validate(
     for fold in folds:
         train_clips, test_clips = sounds.split(fold)
         if missing := set(labels) - set(labels[train_clips]):
-            raise ValueError(f"The training folds beside fold {fold} lack the classes {sorted(map(int, missing))}: every class must be learnt.")
+            raise ValueError(
+                f"The training folds beside fold {fold} lack the classes {sorted(map(int, missing))}: every class must be learnt."
+            )
         mean, std = spectrograms.fit_statistics(features[train_clips])
         for seed in seeds:
             set_seed(seed)
@@ -259,7 +267,9 @@ def cross_validate(
     return pd.DataFrame(rows)
 
 
-def bootstrap_interval(correct: np.ndarray, *, level: float = 0.95, draws: int = 10_000, seed: int = 0) -> tuple[float, float]:
+def bootstrap_interval(
+    correct: np.ndarray, *, level: float = 0.95, draws: int = 10_000, seed: int = 0
+) -> tuple[float, float]:
     """The interval in which the accuracy lies, were other clips drawn: from `correct`, one bool (or mean over seeds) a clip."""
     generator = np.random.default_rng(seed)
     means = generator.choice(np.asarray(correct, dtype=float), size=(draws, len(correct))).mean(axis=1)
@@ -300,4 +310,6 @@ def _advice_on_memory(recipe: Recipe):
     except (RuntimeError, MemoryError) as error:
         if not should_reduce_batch_size(error):
             raise
-        raise MemoryError(f"A batch of {recipe.batch_size} clips does not fit into memory: halve batch_size, and lr with it.") from error
+        raise MemoryError(
+            f"A batch of {recipe.batch_size} clips does not fit into memory: halve batch_size, and lr with it."
+        ) from error

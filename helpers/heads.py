@@ -76,9 +76,7 @@ def embed(model: nn.Module, x: Tensor, batch_size: int = 32, *, pool: str | None
         ValueError: If `x` is not 4-D or has no clips, if `pool` is unknown, or if the model has no class token to give.
     """
     if x.ndim != 4 or not len(x):
-        raise ValueError(
-            f"x must be (clips, in_chans, height, width) with at least one clip, got {tuple(x.shape)}"
-        )
+        raise ValueError(f"x must be (clips, in_chans, height, width) with at least one clip, got {tuple(x.shape)}")
     if pool not in (None, "token", "avg"):
         raise ValueError(f"pool must be None, 'token' or 'avg', got {pool!r}")
     if pool == "token" and getattr(model, "cls_token", None) is None:
@@ -157,8 +155,6 @@ def _cross_validate(classifier, features, labels, folds) -> np.ndarray:
         raise ValueError(f"folds must name at least two folds, got {names.tolist()}")
     for name in names:
         if missing := sorted(set(labels.tolist()) - set(labels[folds == name].tolist())):
-            raise ValueError(
-                f"every fold must hold every class, but fold {name} has no clip of class {missing[0]}"
-            )
+            raise ValueError(f"every fold must hold every class, but fold {name} has no clip of class {missing[0]}")
     pipeline = make_pipeline(StandardScaler(), classifier)
     return cross_val_score(pipeline, features, labels, cv=PredefinedSplit(fold_index), error_score="raise")

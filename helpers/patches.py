@@ -44,8 +44,7 @@ def left_over(
     sizes, patches = to_2tuple(img_size), to_2tuple(patch_size)
     steps = patches if stride is None else to_2tuple(stride)
     return tuple(
-        size - (count - 1) * step - patch
-        for size, count, step, patch in zip(sizes, grid, steps, patches, strict=True)
+        size - (count - 1) * step - patch for size, count, step, patch in zip(sizes, grid, steps, patches, strict=True)
     )
 
 
@@ -137,9 +136,7 @@ def fold_normalization(
             f"mean and std must be three numbers each, std above 0, got {mean.tolist()} and {std.tolist()}."
         )
     if bias is not None and bias.shape != weight.shape[:1]:
-        raise ValueError(
-            f"bias must have {len(weight)} values, one for each filter, got shape {tuple(bias.shape)}."
-        )
+        raise ValueError(f"bias must have {len(weight)} values, one for each filter, got shape {tuple(bias.shape)}.")
     scaled = weight / std[:, None, None]
     shift = (scaled * mean[:, None, None]).sum(dim=(1, 2, 3))
     return scaled.sum(dim=1, keepdim=True), -shift if bias is None else bias - shift

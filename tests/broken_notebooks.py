@@ -49,10 +49,7 @@ from PIL import Image
 from IPython.display import display
 display(Image.new("RGB", (4, 4), "white"))
 """
-SHOW = (
-    SHOW_FLAT.replace("display(Image", "figure = (Image")
-    + "figure.putpixel((1, 1), (9, 9, 9))\ndisplay(figure)"
-)
+SHOW = SHOW_FLAT.replace("display(Image", "figure = (Image") + "figure.putpixel((1, 1), (9, 9, 9))\ndisplay(figure)"
 TWO_COLOURS = picture((255, 255, 255), (0, 0, 0))
 SWALLOWED = """
 import time
@@ -72,9 +69,7 @@ threading.Thread(target=work).start()
 RUNNING: dict[str, tuple[NotebookNode, str]] = {
     "unknown magic": (notebook("%notmagic\nassert False"), "stopped early: UsageError"),
     "error in a thread": (
-        notebook(
-            "import threading\nthread = threading.Thread(target=lambda: 1 / 0)\nthread.start(); thread.join()"
-        ),
+        notebook("import threading\nthread = threading.Thread(target=lambda: 1 / 0)\nthread.start(); thread.join()"),
         "ZeroDivisionError",
     ),
     "error in a thread after the last cell": (notebook(LATE_THREAD), "in a thread: ValueError: late"),
@@ -83,9 +78,7 @@ RUNNING: dict[str, tuple[NotebookNode, str]] = {
         "ZeroDivisionError",
     ),
     "error in a task": (
-        notebook(
-            "import asyncio\nasync def work():\n    1 / 0\ntask = asyncio.create_task(work())", "print(1)"
-        ),
+        notebook("import asyncio\nasync def work():\n    1 / 0\ntask = asyncio.create_task(work())", "print(1)"),
         "in an asyncio task: ZeroDivisionError",
     ),
     "interrupt swallowed and a bug after it": (notebook(SWALLOWED, "1 / 0"), "swallowed the interrupt"),
@@ -111,9 +104,7 @@ RUNNING: dict[str, tuple[NotebookNode, str]] = {
         "Dropdown at 'x': in interact: ValueError",
     ),
     "observer": (
-        notebook(
-            "import ipywidgets\nbox = ipywidgets.Checkbox(False)\nbox.observe(lambda change: 1 / 0, 'value')"
-        ),
+        notebook("import ipywidgets\nbox = ipywidgets.Checkbox(False)\nbox.observe(lambda change: 1 / 0, 'value')"),
         "Checkbox at True: in a callback: ZeroDivisionError",
     ),
     "exercise that is not a stub": (
@@ -152,16 +143,12 @@ IN_THE_FILE: dict[str, tuple[NotebookNode, str]] = {
         "not those of this code",
     ),
     "stored error": (
-        notebook(
-            code("print(1)", outputs=[new_output("error", ename="ValueError", evalue="", traceback=[])])
-        ),
+        notebook(code("print(1)", outputs=[new_output("error", ename="ValueError", evalue="", traceback=[])])),
         "an error is stored",
     ),
     "stored flat figure": (notebook(code(SHOW, outputs=[picture((1, 1, 1), (1, 1, 1))])), "one flat colour"),
     "stored sound": (
-        notebook(
-            code("1", outputs=[new_output("display_data", data={"text/html": "data:audio/wav;base64,AA"})])
-        ),
+        notebook(code("1", outputs=[new_output("display_data", data={"text/html": "data:audio/wav;base64,AA"})])),
         "tag the cell `player`",
     ),
     "path of a machine": (

@@ -1,6 +1,6 @@
 """A small run of its own process, for the tests that kill it, start it twice, or launch it on two processes.
 
-    python tests/fine_tuning_run.py FOLDER OUT [--die-after N] [--plain]
+python tests/fine_tuning_run.py FOLDER OUT [--die-after N] [--plain]
 """
 
 import argparse
@@ -23,7 +23,14 @@ PLAIN = replace(RECIPE, mixup=0, roll=False, gain_db=0, max_mels=0, max_frames=0
 def small_vit(drop_path_rate: float = 0.1) -> VisionTransformer:
     torch.manual_seed(0)
     return VisionTransformer(
-        img_size=(16, 32), patch_size=8, in_chans=1, num_classes=3, embed_dim=24, depth=2, num_heads=3, drop_path_rate=drop_path_rate
+        img_size=(16, 32),
+        patch_size=8,
+        in_chans=1,
+        num_classes=3,
+        embed_dim=24,
+        depth=2,
+        num_heads=3,
+        drop_path_rate=drop_path_rate,
     )
 
 
@@ -52,7 +59,15 @@ def main():
     features, labels = small_sounds()
     recipe = PLAIN if options.plain else RECIPE
     fine_tuning.train(
-        model, features, labels, recipe, num_classes=3, mean=0.0, std=1.0, folder=options.folder, after_epoch=after_epoch
+        model,
+        features,
+        labels,
+        recipe,
+        num_classes=3,
+        mean=0.0,
+        std=1.0,
+        folder=options.folder,
+        after_epoch=after_epoch,
     )
     if PartialState().is_main_process:
         save_file(model.state_dict(), options.out)

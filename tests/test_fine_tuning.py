@@ -108,7 +108,19 @@ def test_another_configuration_is_refused_with_the_difference(finished, tmp_path
 
 def test_two_processes_give_the_weights_of_one(tmp_path):
     one = run(tmp_path / "one", tmp_path / "one.safetensors", "--plain")
-    launcher = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    launcher = [
+        "-m",
+        "accelerate.commands.launch",
+        "--cpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+        "--mixed_precision",
+        "no",
+        "--dynamo_backend",
+        "no",
+    ]
     two = run(tmp_path / "two", tmp_path / "two.safetensors", "--plain", launcher=launcher)
     assert one.returncode == two.returncode == 0, one.stderr + two.stderr
     equal(load_file(tmp_path / "one.safetensors"), load_file(tmp_path / "two.safetensors"), rtol=1e-4, atol=1e-5)
@@ -131,7 +143,9 @@ def test_layer_decay_takes_effect_and_positions_norms_and_biases_do_not_decay():
     assert rate["head.weight"] == 1.0
     assert rate["patch_embed.proj.weight"] == pytest.approx(0.5 ** (depth + 1))
     assert rate["blocks.0.attn.qkv.weight"] == pytest.approx(0.5**depth)
-    assert not any(decay[name] for name in ("pos_embed", "cls_token", "norm.weight", "head.bias", "blocks.0.norm1.weight"))
+    assert not any(
+        decay[name] for name in ("pos_embed", "cls_token", "norm.weight", "head.bias", "blocks.0.norm1.weight")
+    )
     assert decay["blocks.0.attn.qkv.weight"] == recipe.weight_decay
 
 
@@ -189,7 +203,9 @@ def test_a_batch_that_does_not_fit_comes_with_advice(monkeypatch):
 
 def tiny_clips():
     """Five folds of six clips, as `Clips`."""
-    table = pd.DataFrame({"label": [0, 1, 2] * 10, "class_name": list("abc") * 10, "fold": np.repeat([1, 2, 3, 4, 5], 6)})
+    table = pd.DataFrame(
+        {"label": [0, 1, 2] * 10, "class_name": list("abc") * 10, "fold": np.repeat([1, 2, 3, 4, 5], 6)}
+    )
     table["recording"] = np.arange(30)
     generator = torch.Generator().manual_seed(2)
     features = torch.randn(30, 1, 16, 32, generator=generator)
@@ -199,7 +215,9 @@ def tiny_clips():
 
 def test_cross_validation_gives_a_row_for_each_fold_and_seed():
     sounds, features = tiny_clips()
-    rows = fine_tuning.cross_validate(small_vit, sounds, features, replace(RECIPE, epochs=1), folds=(1, 3), seeds=(0, 1))
+    rows = fine_tuning.cross_validate(
+        small_vit, sounds, features, replace(RECIPE, epochs=1), folds=(1, 3), seeds=(0, 1)
+    )
     assert rows[["fold", "seed"]].to_numpy().tolist() == [[1, 0], [1, 1], [3, 0], [3, 1]]
     assert all(set(test) == set(sounds.split(fold)[1]) for fold, test in zip(rows["fold"], rows["test"], strict=True))
     with pytest.raises(ValueError, match="test_fold must be one of"):

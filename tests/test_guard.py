@@ -25,7 +25,9 @@ def run_nbval(folder, files, *plugin):
         notebooks.write(notebook, folder / f"{name}.ipynb")
     settings, report = folder / "pytest.ini", folder / "report.xml"
     settings.write_text("[pytest]\n", encoding="utf-8")
-    options = f"-p no:cacheprovider -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout {CELL_TIMEOUT}"
+    options = (
+        f"-p no:cacheprovider -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout {CELL_TIMEOUT}"
+    )
     run = subprocess.run(
         [
             sys.executable,
@@ -56,9 +58,7 @@ def run_nbval(folder, files, *plugin):
 
 def test_nbval_alone_is_green_or_late(tmp_path):
     cells = [cell for name in TOGETHER for cell in copy.deepcopy(BROKEN[name].cells)]
-    found = run_nbval(
-        tmp_path, {"together": new_notebook(cells=cells)} | {name: BROKEN[name] for name in APART}
-    )
+    found = run_nbval(tmp_path, {"together": new_notebook(cells=cells)} | {name: BROKEN[name] for name in APART})
     messages, seconds = found.pop("dead kernel")
     assert seconds >= CELL_TIMEOUT
     assert "died" not in "".join(messages)

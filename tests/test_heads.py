@@ -63,9 +63,7 @@ def test_replacing_the_head_changes_the_head_and_nothing_else(family):
     after = model.state_dict()
     assert before.keys() == after.keys()
     changed = [
-        key
-        for key in after
-        if before[key].shape != after[key].shape or not torch.equal(before[key], after[key])
+        key for key in after if before[key].shape != after[key].shape or not torch.equal(before[key], after[key])
     ]
     assert len(changed) == new_tensors
     assert all(after[key].shape[0] == 4 and not after[key].any() for key in changed)
@@ -334,9 +332,7 @@ def test_the_blend_leads_from_one_heads_verdict_to_the_others(sounds, shown, per
 
 
 def test_fold_dots_stand_in_the_order_of_the_table():
-    figure = figures.plot_folds(
-        {"first": np.array([0.1, 0.3]), "second": np.array([0.8])}, title="", chance=0.1
-    )
+    figure = figures.plot_folds({"first": np.array([0.1, 0.3]), "second": np.array([0.8])}, title="", chance=0.1)
     axes = figure.axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["second", "first"]
     assert axes.lines[0].get_xdata().tolist() == [0.8]

@@ -56,9 +56,7 @@ def test_every_figure_has_a_caption_below(path):
     for index in figures:
         below = cells[index + 1 : index + 2]
         assert below, f"cell {index}: nothing below its figure"
-        assert re.search(r"^\*Figure:", below[0].source, re.MULTILINE), (
-            f"cell {index}: no line '*Figure: ...' below"
-        )
+        assert re.search(r"^\*Figure:", below[0].source, re.MULTILINE), f"cell {index}: no line '*Figure: ...' below"
 
 
 @every_notebook
@@ -99,15 +97,15 @@ def test_links_lead_somewhere(path):
 @pytest.mark.solved
 @every_notebook
 def test_solved_twin_runs_to_its_end_with_every_exercise_right(path):
-    assert not notebooks.attempt(
-        notebooks.solved(notebooks.read(path)), name=path.stem, timeout=600, verdict="right"
-    )
+    assert not notebooks.attempt(notebooks.solved(notebooks.read(path)), name=path.stem, timeout=600, verdict="right")
 
 
 # --- the tools -------------------------------------------------------------------------------------------------------
 
 STUB = "def double(x):\n    return ...\n\nexercise.check_double(double)"
-FOLDED = "<details><summary>Solution</summary>\n\n```python\ndef double(x):\n    return 2 * x\n```\nTwice.\n\n</details>"
+FOLDED = (
+    "<details><summary>Solution</summary>\n\n```python\ndef double(x):\n    return 2 * x\n```\nTwice.\n\n</details>"
+)
 CHECK = """
 class exercise:
     def check_double(answer):
@@ -141,9 +139,7 @@ def test_solved_twin_takes_the_folded_solution():
     with pytest.raises(ValueError, match="no folded solution"):
         notebooks.solved(made.notebook(made.code(STUB, tags=["exercise"])))
     with pytest.raises(ValueError, match="must end with"):
-        notebooks.solved(
-            made.notebook(made.code("double = ...", tags=["exercise"]), new_markdown_cell(FOLDED))
-        )
+        notebooks.solved(made.notebook(made.code("double = ...", tags=["exercise"]), new_markdown_cell(FOLDED)))
 
 
 def test_run_sees_verdicts_and_what_widgets_hide():
@@ -190,13 +186,9 @@ def test_tidy_keeps_outputs_and_drops_what_changes_from_run_to_run():
     notebook = made.notebook(
         made.code("play()", tags=["player"], outputs=[new_output("display_data", data={"text/html": sound})]),
         made.code("explore()", tags=["explorer"], outputs=[new_output("display_data", data=view)]),
-        made.code(
-            "load()", outputs=[new_output("display_data", data=view), new_output("stream", text="loaded\n")]
-        ),
+        made.code("load()", outputs=[new_output("display_data", data=view), new_output("stream", text="loaded\n")]),
     )
-    notebook.metadata.update(
-        widgets={"state": {}}, jupytext={"formats": "ipynb,py"}, kernelspec={"name": "mine"}
-    )
+    notebook.metadata.update(widgets={"state": {}}, jupytext={"formats": "ipynb,py"}, kernelspec={"name": "mine"})
     notebook.cells[0].metadata.execution = {"iopub.status.busy": "2026-01-01T00:00:00Z"}
     notebooks.tidy(notebook)
     player, explorer, loader = (cell.outputs for cell in notebook.cells)

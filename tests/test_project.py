@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from tools import setup
+from tools import notebooks, setup
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -262,3 +262,7 @@ def test_licences_and_notices_are_there():
     for part in ("CC BY 4.0", "ESC-10", "ESC-50", "CC BY-NC", "matplotlib", "nano"):
         assert part in text_of("NOTICE")
     assert "cff-version: 1.2.0" in text_of("CITATION.cff")
+
+
+def test_the_picture_in_readme_is_the_one_that_lesson_02_draws():
+    assert (ROOT / "README.png").read_bytes() == notebooks.opening_figure(), "run python -m tools.notebooks picture"

@@ -22,7 +22,9 @@ def can_have(monkeypatch):
     """can_have(name, ...): only these models and data sets, and the project's own, can be had; no CUDA."""
 
     def only(*names, place="cache", cuda=False):
-        own = {getattr(session.PROFILES["offline"], role): "embedded" for role in session.ROLES} | {"synthetic": "generated"}
+        own = {getattr(session.PROFILES["offline"], role): "embedded" for role in session.ROLES} | {
+            "synthetic": "generated"
+        }
         places = own | dict.fromkeys(names, place)
         monkeypatch.setattr(backbones, "locate", lambda name, folder: places.get(name, ""))
         monkeypatch.setattr(clips, "locate", lambda name: places.get(name, ""))
@@ -116,7 +118,9 @@ def test_every_profile_gives_whole_patches(name, frames):
 
 
 def test_the_report_is_one_block_with_a_verdict_for_each_package():
-    run = subprocess.run([sys.executable, "-m", "helpers.session"], capture_output=True, text=True, check=True, cwd=session.ROOT)
+    run = subprocess.run(
+        [sys.executable, "-m", "helpers.session"], capture_output=True, text=True, check=True, cwd=session.ROOT
+    )
     lines = {line[:18].strip(): line[18:].strip() for line in run.stdout.splitlines()}
     for package in ("python", "torch", "torchaudio", "timm", "ipywidgets"):
         assert lines[package].endswith("OK"), lines[package]

@@ -3,6 +3,7 @@
     python -m tools.notebooks run [--out build] [NAMES...]    executed copies, HTML pages and a table under build/
     python -m tools.notebooks store NAMES...                  run, and keep the outputs in the notebooks themselves
     python -m tools.notebooks format [--check]                one normal form for notebooks and code
+    python -m tools.notebooks picture                         README.png anew, the opening figure of lesson 02
 
 A name is the start of a notebook's file name: 03 is enough. The environment (PROFILE, AUDIO_DATA, VISION_WEIGHTS)
 decides what the lessons run on.
@@ -51,13 +52,9 @@ MOST_BYTES = 1_500_000
 
 # what a check says first (`helpers.exercises.HEADLINES`, not imported here: it would bring torch along)
 HEADLINES = {"Not attempted": "todo", "Not yet": "wrong", "Right": "right"}
-MACHINE_PATH = re.compile(
-    r"(?<![\w.])(/home/|/Users/|/root/|/tmp/|/work/|/content/|/private/|[A-Za-z]:\\+Users)"
-)
+MACHINE_PATH = re.compile(r"(?<![\w.])(/home/|/Users/|/root/|/tmp/|/work/|/content/|/private/|[A-Za-z]:\\+Users)")
 PLAYER = re.compile(r"<audio\b.*?</audio>", re.DOTALL)
-SOLUTION = re.compile(
-    r"<details>\s*<summary>\s*Solution.*?</summary>.*?```python\n(.*?)\n```.*?</details>", re.DOTALL
-)
+SOLUTION = re.compile(r"<details>\s*<summary>\s*Solution.*?</summary>.*?```python\n(.*?)\n```.*?</details>", re.DOTALL)
 VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -71,9 +68,7 @@ def find(names: Sequence[str] = ()) -> list[Path]:
         SystemExit: If there is no such lesson.
     """
     paths = sorted(FOLDER.glob("[0-9]*.ipynb"))
-    chosen = {
-        name: [path for path in paths if path.name.startswith(Path(name).name)] for name in names or [""]
-    }
+    chosen = {name: [path for path in paths if path.name.startswith(Path(name).name)] for name in names or [""]}
     for name, found in chosen.items():
         if not found:
             there = ", ".join(path.stem for path in paths) or "none"
@@ -123,9 +118,7 @@ class KeptOutput(OutputWidget):
     def sync_state(self) -> None: ...
 
 
-def attempt(
-    notebook: NotebookNode, *, name: str = "", timeout: float = 1800, verdict: str = "todo"
-) -> list[str]:
+def attempt(notebook: NotebookNode, *, name: str = "", timeout: float = 1800, verdict: str = "todo") -> list[str]:
     """Run the notebook from its first cell to its last in a fresh kernel, in the notebooks' folder.
 
     Args:
@@ -151,9 +144,7 @@ def attempt(
         try:
             client.execute()
         except CellExecutionError as error:
-            line = re.search(
-                r"-+> +\d+ +(.*)", strip_ansi(error.traceback)
-            )  # a bare assert says nothing else
+            line = re.search(r"-+> +\d+ +(.*)", strip_ansi(error.traceback))  # a bare assert says nothing else
             said = error.evalue or (line and line[1]) or ""
             return [f"cell {bar.n - 1}: {error.ename}: {said}"]
         except (CellTimeoutError, DeadKernelError) as error:
@@ -164,9 +155,7 @@ def attempt(
             found += [f"cell {index}: {one}" for one in output_problems(old, new.outputs, verdict=verdict)]
     # what the function behind `interact` raises is kept in the state of its Output widget, and nowhere else
     hidden = [output for state in client.widget_state.values() for output in state.get("outputs", [])]
-    found += [
-        f"in a widget: {one['ename']}: {one['evalue']}" for one in hidden if one["output_type"] == "error"
-    ]
+    found += [f"in a widget: {one['ename']}: {one['evalue']}" for one in hidden if one["output_type"] == "error"]
     return found
 
 
@@ -227,9 +216,7 @@ def check_call(source: str) -> str:
     last = ast.parse(source).body[-1]
     call = "\n".join(source.splitlines()[last.lineno - 1 : last.end_lineno])
     if not call.startswith("exercise.check_"):
-        raise ValueError(
-            f"an exercise cell must end with exercise.check_...(...), this one ends with {call!r}"
-        )
+        raise ValueError(f"an exercise cell must end with exercise.check_...(...), this one ends with {call!r}")
     return call
 
 
@@ -275,11 +262,7 @@ def store(paths: list[Path], timeout: float) -> int:
 def tidy(notebook: NotebookNode) -> NotebookNode:
     """Drop, in place, what changes from run to run or tells of a machine; outputs and counts are kept."""
     notebook.nbformat, notebook.nbformat_minor = 4, 5
-    kept = {
-        key: notebook.metadata[key]
-        for key in ("accelerator", "colab", "outputs_of")
-        if key in notebook.metadata
-    }
+    kept = {key: notebook.metadata[key] for key in ("accelerator", "colab", "outputs_of") if key in notebook.metadata}
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     notebook.metadata = nbformat.from_dict(kept | {"kernelspec": kernel, "language_info": {"name": "python"}})
     seen = set()
@@ -287,9 +270,7 @@ def tidy(notebook: NotebookNode) -> NotebookNode:
         if cell.get("id") in seen or "id" not in cell:
             cell["id"] = hashlib.sha256(f"{index} {cell.source}".encode()).hexdigest()[:8]
         seen.add(cell["id"])
-        cell.metadata = NotebookNode(
-            {key: cell.metadata[key] for key in ("tags", "raises") if key in cell.metadata}
-        )
+        cell.metadata = NotebookNode({key: cell.metadata[key] for key in ("tags", "raises") if key in cell.metadata})
         if cell.cell_type == "code":
             cell.outputs = [output for one in cell.outputs if (output := tidy_output(one, tags(cell)))]
     return notebook
@@ -367,16 +348,12 @@ def stored_problems(cell: NotebookNode) -> list[str]:
         if output.output_type == "error" and "raises-exception" not in tags(cell):
             found.append(f"an error is stored: {output.ename}")
         texts = [output.get("text", ""), *output.get("traceback", [])]
-        texts += [
-            str(value) for kind, value in output.get("data", {}).items() if not kind.startswith("image/")
-        ]
+        texts += [str(value) for kind, value in output.get("data", {}).items() if not kind.startswith("image/")]
         for text in texts:
             if "data:audio" in text:
                 found.append("a sound is stored: tag the cell `player`")
             elif match := MACHINE_PATH.search(text):
-                found.append(
-                    f"a path of one machine: {text[max(match.start() - 10, 0) : match.end() + 20]!r}"
-                )
+                found.append(f"a path of one machine: {text[max(match.start() - 10, 0) : match.end() + 20]!r}")
         if len(output.get("text", "").splitlines()) > MOST_OUTPUT_LINES:
             found.append(f"an output of more than {MOST_OUTPUT_LINES} lines")
     return found
@@ -412,6 +389,12 @@ def format_all(check: bool) -> int:
     return complaints
 
 
+def opening_figure() -> bytes:
+    """The first figure of lesson 02, as a PNG file: the series in one picture."""
+    figures = [png for cell in code_cells(read(find(["02"])[0])) for png in pngs(cell.outputs)]
+    return base64.b64decode(figures[0])
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.notebooks", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
@@ -420,23 +403,23 @@ def main() -> int:
         ("store", "execute and keep the outputs"),
     ):
         command = commands.add_parser(name, help=purpose)
-        command.add_argument(
-            "names", nargs="*" if name == "run" else "+", help="starts of file names, such as 03"
-        )
+        command.add_argument("names", nargs="*" if name == "run" else "+", help="starts of file names, such as 03")
         command.add_argument("--timeout", type=float, default=1800, help="seconds for one cell")
         if name == "run":
-            command.add_argument(
-                "--out", type=Path, default=Path("build"), help="folder for copies and pages"
-            )
+            command.add_argument("--out", type=Path, default=Path("build"), help="folder for copies and pages")
     command = commands.add_parser("format", help="one normal form for notebooks and code")
     command.add_argument("--check", action="store_true", help="change nothing, say what is wrong")
+    commands.add_parser("picture", help="README.png anew")
     options = parser.parse_args()
     if options.command == "run":
         failures = run(find(options.names), options.out, options.timeout)
     elif options.command == "store":
         failures = store(find(options.names), options.timeout)
-    else:
+    elif options.command == "format":
         failures = format_all(options.check)
+    else:
+        failures = 0
+        (ROOT / "README.png").write_bytes(opening_figure())
     return min(failures, 1)
 
 

@@ -122,5 +122,3 @@ def _difference(given: list, expected: list, atol: float) -> str:
     if got.shape != want.shape:
         return f"The shape is {tuple(got.shape)}; expected {tuple(want.shape)}."
     return f"The shape is right, the values are not: the largest difference is {(got - want).abs().max():.3g}."
-
-

@@ -163,8 +163,8 @@ MISTAKES = {
         "For one channel the channel axis is gone: a convolution needs its weight 4-D, so keep it.": _one_or_more(
             lambda weight: weight.sum(dim=1), sum_input_channels
         ),
-        "That is the sum, always one channel: for more, return `in_chans` of them.": lambda weight, in_chans: (
-            _sum(weight)
+        "That is the sum, always one channel: for more, return `in_chans` of them.": lambda weight, in_chans: _sum(
+            weight
         ),
         "The planes come as R R G G B B: take them in turn, R G B R G B.": _one_or_more(
             _sum,
@@ -209,25 +209,21 @@ MISTAKES = {
             _tokens(image, weight, bias, tuple(weight.shape[2:]))
         ),
         "The bias is missing.": lambda image, weight, bias, stride: _tokens(image, weight, 0 * bias, stride),
-        "These are (batch, embed_dim, tokens): swap the last two axes.": lambda *arguments: _grid(
-            *arguments
-        ).flatten(2),
+        "These are (batch, embed_dim, tokens): swap the last two axes.": lambda *arguments: _grid(*arguments).flatten(
+            2
+        ),
         "This is still a grid (batch, embed_dim, rows, cols): flatten it, and put the tokens before embed_dim.": _grid,
         "The tokens come column by column: rows first, time fastest.": lambda *arguments: (
             _grid(*arguments).transpose(2, 3).flatten(2).transpose(1, 2)
         ),
         "Inside a patch you read time first, the weight frequency first: the pixels meet the wrong weights.": _pixels_turned,
         "There are too many tokens: you pad the edges, the convolution leaves a patch out that does not fit.": (
-            lambda image, weight, bias, stride: _tokens(
-                F.pad(image, (0, stride, 0, stride)), weight, bias, stride
-            )
+            lambda image, weight, bias, stride: _tokens(F.pad(image, (0, stride, 0, stride)), weight, bias, stride)
         ),
     },
     "count_tokens": {
         "The prefix tokens are missing: attention sees them as well.": _count(prefix=0),
-        "The stride is not used: that is the count without overlap.": _count(
-            lambda size, patch, stride: size // patch
-        ),
+        "The stride is not used: that is the count without overlap.": _count(lambda size, patch, stride: size // patch),
         "That is size // stride: the last patch must still fit, so take the patch off first.": _count(
             lambda size, patch, stride: size // stride
         ),

@@ -63,17 +63,13 @@ def _faults_of_head(answer: Callable, embed_dim: int, num_classes: int) -> dict[
 
 
 SOFTMAX = "There is a softmax at the end. `cross_entropy` applies its own: a head gives logits."
-NO_NORM = (
-    "The logits grow with the features: begin with a LayerNorm (a batch norm would use stored statistics)."
-)
+NO_NORM = "The logits grow with the features: begin with a LayerNorm (a batch norm would use stored statistics)."
 RANDOM = "The first loss is above ln(classes): `nn.Linear` starts with random weights; set them to zero."
 NO_DROPOUT = "Nothing is dropped in training: put `nn.Dropout` before the linear layer."
 LATE_DROPOUT = "Whole logits are dropped: the dropout belongs before the linear layer, on the features."
 
 
-def _sound_head(
-    *, norm=True, dropout=0.2, zero=True, order=("norm", "dropout", "linear"), softmax=False
-) -> Callable:
+def _sound_head(*, norm=True, dropout=0.2, zero=True, order=("norm", "dropout", "linear"), softmax=False) -> Callable:
     """A head like the right one, with something wrong."""
 
     def answer(embed_dim, num_classes):
@@ -85,9 +81,7 @@ def _sound_head(
             "dropout": nn.Dropout(dropout),
             "linear": linear,
         }
-        return nn.Sequential(
-            *(layers[name] for name in order), nn.Softmax(dim=1) if softmax else nn.Identity()
-        )
+        return nn.Sequential(*(layers[name] for name in order), nn.Softmax(dim=1) if softmax else nn.Identity())
 
     return answer
 
@@ -124,9 +118,7 @@ ONE_OLD = "Only `{0}` is new. `{1}` still has the old classes, and a mean of the
 SHARED = "The two heads are one and the same module: what one learns, the other learns. Make two."
 RANDOM_WEIGHTS = "The weights are random, and the first loss is above ln(classes): set them to zero."
 RANDOM_BIASES = "The biases still are random: set them to zero as well."
-OLD_NUMBER = (
-    "The heads are right, but `model.num_classes` still names the old number: timm and others read it."
-)
+OLD_NUMBER = "The heads are right, but `model.num_classes` still names the old number: timm and others read it."
 NOT_RETURNED = "The heads are right, but your function does not return the model: end it with `return model`."
 
 
@@ -198,9 +190,7 @@ def _first_fault(answer: Any, faults: Callable, cases: Sequence[tuple], right: s
 
 MISTAKES: dict[str, dict[str, Any]] = {
     "head_parameters": {
-        "The biases are missing: each head has one for each class.": lambda dim, classes, heads: (
-            heads * classes * dim
-        ),
+        "The biases are missing: each head has one for each class.": lambda dim, classes, heads: heads * classes * dim,
         "That is one head, whatever `num_heads` says.": lambda dim, classes, heads: classes * (dim + 1),
         "All weights are there, but the biases of one head only.": lambda dim, classes, heads: (
             heads * classes * dim + classes
@@ -236,9 +226,7 @@ MISTAKES: dict[str, dict[str, Any]] = {
         "The softmax runs over the clips: each clip's classes must sum to 1, `dim=1`.": lambda one, two: (
             (one + two) / 2
         ).softmax(0),
-        "These are logits: a softmax over the classes makes them probabilities.": lambda one, two: (
-            (one + two) / 2
-        ),
+        "These are logits: a softmax over the classes makes them probabilities.": lambda one, two: (one + two) / 2,
         "Two softmaxes, one after the other, push all probabilities together.": (
             lambda one, two: _mean_of_softmaxes(one, two).softmax(1)
         ),

@@ -79,9 +79,7 @@ RIGHT = {
     "replace_both_heads": [replace_head, replace_by_hand, replace_with_reset],
     "joint_probabilities": [
         lambda class_logits, dist_logits: (class_logits / 2 + dist_logits / 2).softmax(dim=-1),
-        lambda class_logits, dist_logits: (
-            torch.stack([class_logits, dist_logits]).mean(dim=0).softmax(dim=1).numpy()
-        ),
+        lambda class_logits, dist_logits: torch.stack([class_logits, dist_logits]).mean(dim=0).softmax(dim=1).numpy(),
         by_exponentials,
     ],
 }
