@@ -77,7 +77,7 @@ def plot_tones_and_clicks(n_fft: int, hop_length: int, ax: Axes | None = None) -
     image = ax.imshow(decibels, origin="lower", aspect="auto", extent=extent, cmap=LEVEL_MAP, interpolation="nearest")
     title = f"window {n_fft} ({1000 * n_fft / sample_rate:.0f} ms), hop {hop_length} ({1000 * step:g} ms):\n{tones} of 2 tones, {clicks} of 10 clicks"
     ax.set(xlabel="time (s)", ylabel="frequency (Hz)", xlim=(0.42, 0.74), ylim=(900, 1150), title=title)
-    ax.figure.colorbar(image, ax=ax, label="dB below the peak")
+    ax.figure.colorbar(image, ax=ax, label="dB relative to the peak")
     return ax.figure
 
 

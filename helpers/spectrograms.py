@@ -173,8 +173,8 @@ def gain(x: Tensor, *, std: float, max_db: float = 6.0, generator: Generator | N
         std: The one that `standardize` divided by, to turn decibels into standardised units.
     """
     db = max_db * (2 * torch.rand(len(x), 1, 1, 1, generator=generator) - 1)
-    nepers = db * math.log(10) / 10  # power: 10 dB are ln 10
-    return x + (nepers / (2 * std)).to(x)
+    rise = db * math.log(10) / 10  # in ln power: 10 dB are ln 10
+    return x + (rise / (2 * std)).to(x)
 
 
 def random_bands(num_clips: int, size: int, max_width: int, generator: Generator | None = None) -> Tensor:
