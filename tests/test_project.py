@@ -40,6 +40,7 @@ COLAB = {
     "scikit-learn": "1.6.1",
     "scipy": "1.16.3",
     "soundfile": "0.13.1",
+    "threadpoolctl": "3.6.0",
     "timm": "1.0.27",
     "torch": "2.11.0+cu128",
     "torchaudio": "2.11.0+cu128",
