@@ -63,7 +63,7 @@ def claim(folder: Path | None, accelerator: Accelerator):
     """A context in which no other run trains in `folder`; a run that is killed lets go by itself.
 
     Raises:
-        OSError: If another process is training there.
+        BlockingIOError: If another process is training there.
     """
     if folder is None or not accelerator.is_main_process:
         return nullcontext()
@@ -77,7 +77,9 @@ def _locked(folder: Path):
     try:
         lock.acquire()
     except Timeout:
-        raise OSError(f"Another process is training in {folder}: wait for it, or choose another folder.") from None
+        raise BlockingIOError(
+            f"Another process is training in {folder}: wait for it, or choose another folder."
+        ) from None
     try:
         yield
     finally:

@@ -1,0 +1,371 @@
+"""The recorded runs: `python -m experiments.run NAME` makes what an experiment lacks and appends it to NAME.csv.
+
+    esc10            pretrained and from scratch, three seeds; frozen and half-frozen, one seed
+    nano             the embedded models on ESC-10, pretrained and from scratch, three seeds
+    channels         how the stem's three colours became one channel
+    positions        how the table of positions came to its new grid
+    recipe           the recipe with one part changed at a time
+    learning_curve   2 to 32 clips a class, pretrained and from scratch
+    tuning           what the recipe was chosen by: validation clips inside the training folds, no test clip
+
+    python -m experiments.run esc10 --threads 1         # may run twice: two processes share the work
+    python -m experiments.run esc10 --dataset esc50     # on the gpu profile; not among the recorded runs
+    python -m experiments.run esc10 --list              # what is there and what is missing
+
+A run trains on four official folds for a number of epochs fixed before, and is tested once, on the fifth. It is one row,
+written when it is done, and never made again; stopped, it goes on from its last epoch. Models and sounds are those of
+`session.start()`: set VISION_WEIGHTS and AUDIO_DATA, or have a network. Checkpoints lie in RUNS until the row is written.
+"""
+
+import argparse
+import hashlib
+import itertools
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import timm
+import torch
+from accelerate.utils import set_seed
+from torch import Tensor, nn
+
+from helpers import backbones, clips, fine_tuning, positions, recorded, session, spectrograms
+from helpers.fine_tuning import Recipe
+
+RECIPES = {
+    "vit": Recipe(epochs=25, lr=2e-4, layer_decay=0.75, mixup=1.0),
+    "convnet": Recipe(epochs=25, lr=1e-3, layer_decay=None, mixup=1.0),
+}
+RECIPES["deit"] = RECIPES["vit"]
+NANO = session.PROFILES["offline"]
+FOLDS = range(1, 6)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training and its test."""
+
+    variant: str
+    role: str = "vit"
+    pretrained: bool = True
+    recipe: Recipe = RECIPES["vit"]
+    nano: bool = False  # the embedded model of that role, whatever the session has
+    change: Callable[[nn.Module, str], None] | None = None  # what is done to the new model; it may use the model's name
+    in_chans: int = 1
+    patch_drop: float = 0.5  # share of the patches that a ViT does not see in training, PaSST's patchout
+    sound: dict = field(default_factory=dict)  # settings of the session that differ
+    clips_per_class: int | None = None  # all of them
+    inner: bool = False  # tested on validation clips inside the training folds
+    fold: int = 1
+    seed: int = 0
+
+
+# -------------------------------------------------------------------------------------------------- the six experiments
+def esc10() -> list[Run]:
+    models = [Run("full", role, trained, RECIPES[role]) for role in ("vit", "convnet") for trained in (True, False)]
+    parts = {"frozen": freeze, "half-frozen": freeze_half}
+    less = [
+        Run(name, role, recipe=RECIPES[role], change=change)
+        for role in ("vit", "convnet")
+        for name, change in parts.items()
+    ]
+    return on_folds(models) + on_folds(less) + on_folds(models, seeds=(1, 2))
+
+
+def nano() -> list[Run]:
+    models = [Run("full", role, trained, RECIPES[role], nano=True) for role in RECIPES for trained in (True, False)]
+    return on_folds(models, seeds=(0, 1, 2))
+
+
+def channels() -> list[Run]:
+    variants = [
+        Run("sum"),
+        Run("mean", change=average_stem),
+        Run("copy", change=copy_input, in_chans=3),
+        Run("random", change=redraw_stem),
+    ]
+    return on_folds(variants)
+
+
+def position_tables() -> list[Run]:
+    tables = {"cropped": crop_table, "re-initialised": redraw_table, "shuffled": shuffle_table, "trapped": trap_table}
+    return on_folds([Run("interpolated"), *(Run(name, change=change) for name, change in tables.items())])
+
+
+def recipe() -> list[Run]:
+    base = RECIPES["vit"]
+    changes = {
+        "whole recipe": {},
+        "without mixup": {"mixup": 0.0},
+        "without masks": {"max_mels": 0, "max_frames": 0},
+        "without roll": {"roll": False},
+        "without gain": {"gain_db": 0.0},
+        "without layer decay": {"layer_decay": None},
+        "12 epochs": {"epochs": 12},
+        "50 epochs": {"epochs": 50},
+    }
+    parts = [Run(name, recipe=replace(base, **change)) for name, change in changes.items()]
+    parts.append(Run("all patches", patch_drop=0.0))
+    parts.append(Run("16 kHz", sound={"sample_rate": 16_000, "n_fft": 1024, "hop_length": 320}))
+    parts.append(Run("100 frames a second", sound={"hop_length": 320}))
+    return on_folds(parts)
+
+
+def learning_curve() -> list[Run]:
+    """Every size gets 200 updates: few clips are seen more often, not less."""
+    runs = []
+    for count in (2, 4, 8, 16, 32):
+        updates_per_epoch = -(-10 * count // RECIPES["vit"].batch_size)
+        epochs = replace(RECIPES["vit"], epochs=round(200 / updates_per_epoch))
+        runs += [
+            Run(f"{count} clips a class", "vit", trained, epochs, clips_per_class=count) for trained in (True, False)
+        ]
+    return on_folds(runs)
+
+
+def tuning() -> list[Run]:
+    """Of two of the five folds, to keep it short: what was tried is all here, the failures too."""
+    base = RECIPES["vit"]
+    variants = [
+        Run("25 epochs, half of the patches", recipe=replace(base, epochs=25)),
+        Run("25 epochs, all patches", recipe=replace(base, epochs=25), patch_drop=0.0),
+        Run("50 epochs, half of the patches", recipe=replace(base, epochs=50)),
+        Run("50 epochs, half of the patches, twice the rate", recipe=replace(base, epochs=50, lr=2 * base.lr)),
+        Run("25 epochs, half of the patches, mixup 0.5", recipe=replace(base, epochs=25, mixup=0.5)),
+    ]
+    return on_folds([replace(run, inner=True) for run in variants], folds=(1, 2))
+
+
+EXPERIMENTS = {
+    "esc10": esc10,
+    "nano": nano,
+    "channels": channels,
+    "positions": position_tables,
+    "recipe": recipe,
+    "learning_curve": learning_curve,
+    "tuning": tuning,
+}
+
+
+def on_folds(runs: list[Run], seeds=(0,), folds=FOLDS) -> list[Run]:
+    """Each run on each fold; one seed of all before the next, so that a stopped experiment compares like with like."""
+    return [
+        replace(run, fold=fold, seed=seed, recipe=replace(run.recipe, seed=seed))
+        for seed, run, fold in itertools.product(seeds, runs, folds)
+    ]
+
+
+# ------------------------------------------------------------------------------------------ what is done to a new model
+def freeze(model: nn.Module, name: str) -> None:
+    """Only the heads learn; batch norms keep counting their statistics."""
+    learning = {id(parameter) for head in _heads(model) for parameter in head.parameters()}
+    for parameter in model.parameters():
+        parameter.requires_grad_(id(parameter) in learning)
+
+
+def freeze_half(model: nn.Module, name: str) -> None:
+    """The second half of the blocks learns, and all that comes after them; stem, tokens and positions stay."""
+    freeze(model, name)
+    children = dict(model.named_children())
+    after = list(children)[list(children).index("blocks") + 1 :]
+    half = list(model.blocks)[len(model.blocks) // 2 :]
+    for module in [*half, *(children[each] for each in after)]:
+        module.requires_grad_(True)
+
+
+def _heads(model: nn.Module) -> list[nn.Module]:
+    heads = model.get_classifier()
+    return list(heads) if isinstance(heads, (tuple, list)) else [heads]
+
+
+def average_stem(model: nn.Module, name: str) -> None:
+    """timm summed the three colours; a third of the sum is their mean."""
+    model.patch_embed.proj.weight.data.div_(3)
+
+
+def redraw_stem(model: nn.Module, name: str) -> None:
+    model.patch_embed.proj.reset_parameters()
+
+
+def copy_input(model: nn.Module, name: str) -> None:
+    """The stem keeps its three colours, and each reads a copy of the spectrogram."""
+    model.register_forward_pre_hook(lambda _, inputs: (inputs[0].expand(-1, 3, -1, -1),))
+
+
+def crop_table(model: nn.Module, name: str) -> None:
+    """AST's rule: cut where the table is long enough, interpolate where it is not."""
+    original = _original_table(model, name)
+    grids = {"old_grid": _side(original, model), "new_grid": model.patch_embed.grid_size}
+    _put(model, positions.cut_or_interpolate(original, **grids, num_prefix_tokens=model.num_prefix_tokens))
+
+
+def redraw_table(model: nn.Module, name: str) -> None:
+    _put(model, nn.init.trunc_normal_(torch.empty_like(model.pos_embed), std=0.02))
+
+
+def shuffle_table(model: nn.Module, name: str) -> None:
+    prefix = model.num_prefix_tokens
+    order = torch.randperm(model.pos_embed.shape[1] - prefix)
+    _put(model, torch.cat([model.pos_embed[:, :prefix], model.pos_embed[:, prefix:][:, order]], dim=1))
+
+
+def trap_table(model: nn.Module, name: str) -> None:
+    """The equal-count trap: a table of as many places, of a grid that stands upright, is taken as it is."""
+    original, (rows, columns) = _original_table(model, name), model.patch_embed.grid_size
+    grids = {"old_grid": _side(original, model), "new_grid": (columns, rows)}
+    _put(model, positions.resample_pos_embed(original, **grids, num_prefix_tokens=model.num_prefix_tokens))
+
+
+def _original_table(model: nn.Module, name: str) -> Tensor:
+    """The table that the pretrained model has for photographs."""
+    here, _ = session.resolve()
+    return backbones.create(name, here).pos_embed.detach()
+
+
+def _side(table: Tensor, model: nn.Module) -> tuple[int, int]:
+    side = round((table.shape[1] - model.num_prefix_tokens) ** 0.5)
+    return side, side
+
+
+def _put(model: nn.Module, table: Tensor) -> None:
+    model.pos_embed.data.copy_(table)
+
+
+# ------------------------------------------------------------------------------------------------------------ one run
+def settings(run: Run, here: session.Session) -> tuple[session.Session, str, str]:
+    """The session of a run, its model's name, and a digest of all that decides what comes out."""
+    here = replace(here, **run.sound)
+    name = getattr(NANO if run.nano else here, run.role)
+    weights = backbones.NANO / f"{name}.safetensors"
+    facts = {
+        "model": name,
+        "weights": hashlib.sha256(weights.read_bytes()).hexdigest() if run.nano and run.pretrained else run.pretrained,
+        "sound": [here.dataset, here.seconds, *here.log_mel.values()],
+        "recipe": asdict(run.recipe),
+        "change": run.change.__name__ if run.change else None,
+        "in_chans": run.in_chans,
+        "patch_drop": run.patch_drop if run.role != "convnet" else None,
+        "clips_per_class": run.clips_per_class,
+        "fold": run.fold,
+        "inner": run.inner,
+    }
+    return here, name, hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def new_model(run: Run, here: session.Session, name: str, num_classes: int) -> nn.Module:
+    arguments = {"in_chans": run.in_chans, "num_classes": num_classes}
+    if run.role != "convnet":  # which takes any size and has no tokens to drop
+        arguments |= {"img_size": here.img_size, "patch_drop_rate": run.patch_drop}
+    model = backbones.create(name, here, pretrained=run.pretrained, **arguments)
+    if run.role != "convnet" and run.patch_drop:
+        model.patch_drop.num_prefix_tokens = model.num_prefix_tokens  # timm counts 1, DeiT has 2: lesson 04
+    if run.change:
+        run.change(model, name)
+    return model
+
+
+def training_clips(run: Run, sounds: clips.Clips) -> tuple[np.ndarray, np.ndarray]:
+    """(training, test): four official folds, or so many clips of each class of them, drawn by the seed; and the fifth."""
+    if run.inner:
+        return sounds.inner_split(run.fold)
+    train, test = sounds.split(run.fold)
+    if run.clips_per_class is None:
+        return train, test
+    draw = np.random.default_rng((run.seed, run.fold))
+    drawn = sounds.table.iloc[train].groupby("label").sample(run.clips_per_class, random_state=draw)
+    return sounds.table.index.get_indexer(drawn.index), test
+
+
+def checkpoint_folder(here: session.Session, digest: str) -> Path:
+    return here.runs / "experiments" / digest
+
+
+def do(run: Run, here: session.Session, digest: str, name: str) -> dict:
+    """Train, test, and return what is recorded of it."""
+    sounds = clips.load(here.dataset, sample_rate=here.sample_rate)
+    features = spectrograms.features(sounds, spectrograms.LogMel(**here.log_mel), seconds=here.seconds)
+    train, test = training_clips(run, sounds)
+    labels = sounds.table["label"].to_numpy()
+    mean, std = spectrograms.fit_statistics(features[train])
+    set_seed(run.seed)
+    model = new_model(run, here, name, len(sounds.class_names))
+    precision = fine_tuning.fast_precision(model, here.device)
+    history = fine_tuning.train(
+        model, features[train], labels[train], run.recipe, num_classes=len(sounds.class_names), mean=mean, std=std, folder=checkpoint_folder(here, digest)
+    )  # fmt: skip
+    logits = fine_tuning.evaluate(model, features[test], mean=mean, std=std)
+    correct = logits.argmax(dim=1).numpy() == labels[test]
+    rates = np.array([epoch["clips_per_second"] for epoch in history])
+    return {
+        "dataset": here.dataset,
+        "model": name,
+        "pretrained": run.pretrained,
+        "fold": run.fold,
+        "seed": run.seed,
+        "epochs": run.recipe.epochs,
+        "clips": len(train),
+        "accuracy": round(float(correct.mean()), 6),
+        "correct": "".join("y" if each else "n" for each in correct),
+        "minutes": round(float(len(train) * (1 / rates).sum() / 60), 2),
+        "clips_per_second": round(float(np.median(rates)), 1),
+        "device": f"{here.device.type}, {torch.get_num_threads()} threads",
+        "precision": precision,
+        "profile": here.profile,
+        "torch": torch.__version__,
+        "timm": timm.__version__,
+        "run": digest,
+    }
+
+
+# ----------------------------------------------------------------------------------------------------------- all of them
+def already(digest: str) -> dict | None:
+    """The row of the same run in another experiment: it is the same training, and not made twice."""
+    for name in EXPERIMENTS:
+        rows = recorded.read(name)
+        for row in rows[rows["run"] == digest].to_dict("records"):
+            return row
+    return None
+
+
+def missing(experiment: str, here: session.Session) -> list[tuple[Run, session.Session, str, str]]:
+    """What is not yet in the file, with its settings."""
+    rows = recorded.read(experiment)
+    there = set(zip(rows["variant"], rows["run"], strict=True))
+    runs = [(run, *settings(run, here)) for run in EXPERIMENTS[experiment]()]
+    return [each for each in runs if (each[0].variant, each[3]) not in there]
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("experiment", choices=list(EXPERIMENTS))
+    parser.add_argument("--dataset", choices=["synthetic", "esc10", "esc50"], default="esc10")
+    parser.add_argument("--threads", type=int, help="processor threads; all cores unless given")
+    parser.add_argument("--seeds", type=int, nargs="*", help="only these")
+    parser.add_argument("--list", action="store_true", help="only say what is missing")
+    chosen = parser.parse_args(argv)
+    if chosen.threads:
+        torch.set_num_threads(chosen.threads)
+    here = replace(session.start(), dataset=chosen.dataset)
+    waiting = [each for each in missing(chosen.experiment, here) if not chosen.seeds or each[0].seed in chosen.seeds]
+    print(
+        f"{chosen.experiment}: {len(waiting)} runs are missing of {len(EXPERIMENTS[chosen.experiment]())}", flush=True
+    )
+    for run, place, name, digest in [] if chosen.list else waiting:
+        said = f"{name}, {'pretrained' if run.pretrained else 'from scratch'}, {run.variant}, fold {run.fold}, seed {run.seed}"
+        if digest in set(recorded.read(chosen.experiment)["run"]):  # by a process beside this one
+            continue
+        try:
+            row = already(digest) or do(run, place, digest, name)
+        except BlockingIOError:
+            print(f"{said}: in work elsewhere, passed over", flush=True)
+            continue
+        recorded.append(chosen.experiment, row | {"experiment": chosen.experiment, "variant": run.variant})
+        shutil.rmtree(checkpoint_folder(place, digest), ignore_errors=True)
+        print(f"{said}: {row['accuracy']:.1%} in {row['minutes']:.1f} minutes", flush=True)
+
+
+if __name__ == "__main__":
+    main()

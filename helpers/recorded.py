@@ -1,0 +1,113 @@
+"""Recorded runs: one row a training in `experiments/*.csv`, for what takes longer than a lesson may.
+
+`python -m experiments.run NAME` appends to them; lesson 05 draws its tables and figures from them.
+"""
+
+import csv
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock
+
+FOLDER = Path(__file__).resolve().parents[1] / "experiments"
+COLUMNS = {
+    "experiment": str,
+    "dataset": str,
+    "model": str,
+    "pretrained": bool,
+    "variant": str,  # what is special about it, "full" for nothing
+    "fold": int,  # the official fold that it was tested on
+    "seed": int,
+    "epochs": int,
+    "clips": int,  # trained on
+    "accuracy": float,  # share of the test clips
+    "correct": str,  # y or n for each test clip, in the order of the split
+    "minutes": float,
+    "clips_per_second": float,
+    "device": str,
+    "precision": str,
+    "profile": str,
+    "torch": str,
+    "timm": str,
+    "run": str,  # digest of all that decides a run: equal in two experiments where they share one
+    "seal": str,  # digest of the row
+}
+
+
+def read(name: str) -> pd.DataFrame:
+    """The runs of one experiment, a row each in the order in which they ended; no rows where none was run yet.
+
+    Raises:
+        ValueError: If the file has other columns, or a row was changed after it was written.
+    """
+    file = FOLDER / f"{name}.csv"
+    text = file.read_text(encoding="utf-8") if file.exists() else ",".join(COLUMNS)
+    lines = list(csv.reader(io.StringIO(text)))
+    if not lines or lines[0] != list(COLUMNS):
+        raise ValueError(f"{file.name} must have the columns {', '.join(COLUMNS)}: restore it with git.")
+    for number, line in enumerate(lines[1:], start=2):
+        if len(line) != len(COLUMNS) or line[-1] != _seal(line[:-1]):
+            raise ValueError(
+                f"Line {number} of {file.name} is not as it was written: take the line out, and "
+                f"`python -m experiments.run {name}` makes it again, or restore the file with git."
+            )
+    table = pd.DataFrame(lines[1:], columns=list(COLUMNS))
+    table["pretrained"] = table["pretrained"] == "True"
+    return table.astype(COLUMNS)
+
+
+def append(name: str, row: Mapping) -> None:
+    """Add one run: whole or not at all, and in turn where several processes record.
+
+    Raises:
+        ValueError: If a value is missing or empty.
+        OSError: If the file cannot be written; the rows that are there stay.
+    """
+    if missing := [column for column in list(COLUMNS)[:-1] if str(row.get(column, "")) == ""]:
+        raise ValueError(f"a recorded run must say {', '.join(missing)}; nothing was written to {name}.csv.")
+    file, line = FOLDER / f"{name}.csv", [str(row[column]) for column in list(COLUMNS)[:-1]]
+    part = file.with_suffix(".part")
+    with FileLock(file.with_suffix(".lock")):
+        text = file.read_text(encoding="utf-8") if file.exists() else _csv_line(list(COLUMNS))
+        rows = read(name)
+        if ((rows["run"] == row["run"]) & (rows["variant"] == row["variant"])).any():
+            return  # two processes made the same run: the first to end is the one that counts
+        try:
+            part.write_text(text + _csv_line([*line, _seal(line)]), encoding="utf-8", newline="\n")
+            part.replace(file)
+        except OSError as error:
+            raise OSError(f"{file.name} cannot be written ({error}): make room, then start again.") from error
+
+
+def correct(rows: pd.DataFrame) -> np.ndarray:
+    """Which test clips each run named rightly: bool (runs, clips), for runs whose test folds are of one size."""
+    return np.array([[letter == "y" for letter in letters] for letters in rows["correct"]])
+
+
+def summary(rows: pd.DataFrame, by: Sequence[str] = ("model", "pretrained", "variant")) -> pd.DataFrame:
+    """Mean accuracy of each group of runs, its spread over folds and over seeds (standard deviations), and its size.
+
+    The spread over folds is that of the folds' means over seeds, and the other way round; NaN where there is only one.
+    """
+
+    by = list(by)
+    folds, seeds = (
+        rows.groupby([*by, each], sort=False)["accuracy"].mean().groupby(by, sort=False) for each in ("fold", "seed")
+    )
+    means = rows.groupby(by, sort=False)[["minutes", "clips_per_second"]].mean()
+    spreads = {"accuracy": folds.mean(), "fold_spread": folds.std(), "seed_spread": seeds.std()}
+    return pd.DataFrame(spreads | {"folds": folds.size(), "seeds": seeds.size()}).join(means)
+
+
+def _seal(line: Sequence[str]) -> str:
+    return hashlib.sha256(_csv_line(line).encode()).hexdigest()[:8]
+
+
+def _csv_line(values: Sequence[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(values)
+    return text.getvalue()

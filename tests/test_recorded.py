@@ -1,0 +1,286 @@
+"""Recorded runs are whole, sealed, never made twice, and are what they say."""
+
+import errno
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from experiments import run as experiments
+from helpers import backbones, clips, fine_tuning, recorded, session
+
+ROW = {
+    "experiment": "trial",
+    "dataset": "esc10",
+    "model": "small, with a comma",
+    "pretrained": True,
+    "variant": "full",
+    "fold": 1,
+    "seed": 0,
+    "epochs": 2,
+    "clips": 320,
+    "accuracy": 0.75,
+    "correct": "yyny",
+    "minutes": 1.5,
+    "clips_per_second": 20.0,
+    "device": "cpu, 1 threads",
+    "precision": "bf16",
+    "profile": "laptop",
+    "torch": "2.11.0",
+    "timm": "1.0.31",
+    "run": "00ff",
+}
+
+
+@pytest.fixture
+def folder(monkeypatch, tmp_path):
+    """An empty folder for the files of recorded runs."""
+    monkeypatch.setattr(recorded, "FOLDER", tmp_path)
+    return tmp_path
+
+
+# --- the files ---------------------------------------------------------------------------------------------------------
+
+
+def test_no_file_is_no_runs(folder):
+    rows = recorded.read("trial")
+    assert len(rows) == 0
+    assert list(rows) == list(recorded.COLUMNS)
+    assert len(recorded.summary(rows)) == 0
+
+
+def test_what_is_appended_is_read(folder):
+    recorded.append("trial", ROW)
+    recorded.append("trial", ROW | {"fold": 2, "pretrained": False, "run": "0e10"})
+    rows = recorded.read("trial")
+    assert {name: rows[name][0] for name in ROW} == ROW
+    assert rows["run"].tolist() == ["00ff", "0e10"]  # not a number, however much it looks like one
+    assert rows["pretrained"].tolist() == [True, False]
+    np.testing.assert_array_equal(recorded.correct(rows), [[True, True, False, True]] * 2)
+
+
+def test_the_same_run_is_recorded_once(folder):
+    for _ in range(2):
+        recorded.append("trial", ROW)
+    assert len(recorded.read("trial")) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.replace("0.75", "0.95"), "Line 2 of trial.csv is not as it was written"),
+        (lambda text: text[:-12] + "\n", "Line 2 of trial.csv is not as it was written"),
+        (lambda text: text.replace("accuracy", "acc"), "must have the columns"),
+        (lambda text: "", "must have the columns"),
+    ],
+)
+def test_a_file_edited_by_hand_is_refused(folder, change, message):
+    recorded.append("trial", ROW)
+    file = folder / "trial.csv"
+    file.write_text(change(file.read_text(encoding="utf-8")), encoding="utf-8")
+    with pytest.raises(ValueError, match=message) as caught:
+        recorded.read("trial")
+    assert len(str(caught.value)) < 700
+
+
+def test_an_empty_cell_is_refused(folder):
+    with pytest.raises(ValueError, match="must say variant"):
+        recorded.append("trial", ROW | {"variant": ""})
+    assert not (folder / "trial.csv").exists()
+
+
+def test_a_full_disk_leaves_the_rows_that_are_there(folder, monkeypatch):
+    recorded.append("trial", ROW)
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="trial.csv cannot be written .* make room"):
+        patch.setattr(Path, "write_text", full)
+        recorded.append("trial", ROW | {"fold": 2, "run": "1"})
+    assert recorded.read("trial")["fold"].tolist() == [1]
+
+
+def test_processes_that_record_at_once_lose_nothing(folder):
+    code = """
+import sys
+from pathlib import Path
+from helpers import recorded
+from tests.test_recorded import ROW
+recorded.FOLDER = Path(sys.argv[2])
+for fold in range(1, 6):
+    recorded.append("trial", ROW | {"fold": fold, "seed": int(sys.argv[1]), "run": f"{sys.argv[1]}{fold}"})
+"""
+    root = Path(__file__).parents[1]
+    both = [subprocess.Popen([sys.executable, "-c", code, seed, folder], cwd=root) for seed in "01"]
+    assert [process.wait() for process in both] == [0, 0]
+    assert len(recorded.read("trial")) == 10
+
+
+def test_the_summary_separates_folds_from_seeds(folder):
+    accuracies = {(1, 0): 0.9, (1, 1): 1.0, (2, 0): 0.7, (2, 1): 0.8}
+    for (fold, seed), accuracy in accuracies.items():
+        recorded.append("trial", ROW | {"fold": fold, "seed": seed, "accuracy": accuracy, "run": f"{fold}{seed}"})
+    line = recorded.summary(recorded.read("trial")).loc[("small, with a comma", True, "full")]
+    assert line["accuracy"] == pytest.approx(0.85)
+    assert line["fold_spread"] == pytest.approx(np.std([0.95, 0.75], ddof=1))
+    assert line["seed_spread"] == pytest.approx(np.std([0.8, 0.9], ddof=1))
+    assert (line["folds"], line["seeds"]) == (2, 2)
+
+
+@pytest.mark.parametrize("name", experiments.EXPERIMENTS)
+def test_what_is_recorded_belongs_to_the_experiment(name):
+    rows = recorded.read(name)
+    planned = {(run.variant, run.pretrained, run.fold, run.seed) for run in experiments.EXPERIMENTS[name]()}
+    found = list(zip(rows["variant"], rows["pretrained"], rows["fold"], rows["seed"], strict=True))
+    assert set(found) <= planned
+    assert set(rows["experiment"]) <= {name}
+    assert set(rows["dataset"]) <= {"esc10"}
+    np.testing.assert_allclose([np.mean(each) for each in recorded.correct(rows)], rows["accuracy"], atol=1e-6)
+    assert not rows.duplicated(["model", "pretrained", "variant", "fold", "seed"]).any()
+
+
+# --- the runs ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def here(monkeypatch, tmp_path):
+    monkeypatch.setenv("PROFILE", "offline")
+    monkeypatch.setenv("RUNS", str(tmp_path / "runs"))
+    return session.resolve()[0]
+
+
+def model_of(here, **what):
+    run = experiments.Run("trial", **what)
+    torch.manual_seed(0)
+    return experiments.new_model(run, here, experiments.settings(run, here)[1], 10)
+
+
+@pytest.mark.parametrize("name", experiments.EXPERIMENTS)
+def test_every_planned_run_is_one_of_its_kind(name):
+    here = session.PROFILES["laptop"]
+    runs = experiments.EXPERIMENTS[name]()
+    digests = [experiments.settings(run, here)[2] for run in runs]
+    assert len(set(digests)) == len(digests)
+    for run in runs:
+        assert run.recipe.seed == run.seed
+
+
+def test_experiments_share_the_runs_that_are_the_same():
+    here = session.PROFILES["laptop"]
+    whole = {
+        name: {experiments.settings(run, here)[2] for run in experiments.EXPERIMENTS[name]()}
+        for name in ("esc10", "channels", "positions", "recipe")
+    }
+    for name in ("channels", "positions", "recipe"):
+        assert len(whole[name] & whole["esc10"]) == 5
+
+
+def test_no_test_clip_trains():
+    sounds = clips.load("synthetic")
+    for fold in (1, 5):
+        official = set(sounds.split(fold)[1].tolist())
+        for what in ({}, {"clips_per_class": 2}, {"inner": True}):
+            train, test = experiments.training_clips(experiments.Run("trial", fold=fold, **what), sounds)
+            assert not official & set(train.tolist())
+            assert not set(test.tolist()) & set(train.tolist())
+            assert bool(official & set(test.tolist())) != bool(what.get("inner"))
+        few, _ = experiments.training_clips(experiments.Run("trial", fold=fold, clips_per_class=4), sounds)
+        assert sounds.table.iloc[few]["label"].value_counts().tolist() == [4] * 10
+
+
+def test_frozen_models_keep_what_they_should(here):
+    learning = lambda model: {name for name, p in model.named_parameters() if p.requires_grad}
+    assert learning(model_of(here, change=experiments.freeze)) == {"head.weight", "head.bias"}
+    deit = model_of(here, role="deit", change=experiments.freeze)
+    assert learning(deit) == {"head.weight", "head.bias", "head_dist.weight", "head_dist.bias"}
+    half = learning(model_of(here, change=experiments.freeze_half))
+    assert {name.split(".")[1] for name in half if name.startswith("blocks")} == {"2", "3"}
+    assert {"norm.weight", "head.weight"} <= half
+    assert not {"pos_embed", "cls_token", "patch_embed.proj.weight"} & half
+
+
+def test_half_of_a_mobilenet():
+    here = replace(session.PROFILES["laptop"])
+    model = backbones.create(here.convnet, here, pretrained=False, in_chans=1)
+    experiments.freeze_half(model, here.convnet)
+    learning = [name for name, p in model.named_parameters() if p.requires_grad]
+    assert all(
+        name.startswith(("blocks.3", "blocks.4", "blocks.5", "blocks.6", "conv_head", "bn2", "classifier"))
+        for name in learning
+    )
+    assert any(name.startswith("conv_head") for name in learning)
+
+
+def test_what_is_done_to_a_stem(here):
+    x = torch.randn(2, 1, *here.img_size)
+    whole = model_of(here).eval()
+    stem = whole.patch_embed.proj.weight
+    torch.testing.assert_close(model_of(here, change=experiments.average_stem).patch_embed.proj.weight, stem / 3)
+    assert not torch.equal(model_of(here, change=experiments.redraw_stem).patch_embed.proj.weight, stem)
+    copied = model_of(here, change=experiments.copy_input, in_chans=3).eval()
+    copied.head.load_state_dict(whole.head.state_dict())
+    torch.testing.assert_close(copied(x), whole(x), rtol=1e-3, atol=1e-4)
+
+
+def test_what_is_done_to_a_table(here):
+    table = model_of(here).pos_embed
+    differ = {}
+    for change in (experiments.crop_table, experiments.redraw_table, experiments.shuffle_table, experiments.trap_table):
+        other = model_of(here, change=change).pos_embed
+        assert other.shape == table.shape
+        differ[change.__name__] = ((other - table).norm() / table.norm()).item()
+    assert all(0.05 < value < 2 for value in differ.values()), differ
+    shuffled = model_of(here, change=experiments.shuffle_table).pos_embed
+    torch.testing.assert_close(shuffled.sum(dim=1), table.sum(dim=1), rtol=1e-3, atol=1e-3)
+
+
+def test_dropped_patches_spare_both_tokens_of_deit(here):
+    assert model_of(here, role="deit").patch_drop.num_prefix_tokens == 2
+    assert model_of(here, role="deit", patch_drop=0.0).num_prefix_tokens == 2
+
+
+def test_an_experiment_is_made_once_and_goes_on_after_a_stop(here, folder, monkeypatch, capsys):
+    """Run for real, on generated sound and an embedded model."""
+    recipe = replace(experiments.RECIPES["vit"], epochs=2)
+    runs = [experiments.Run("full", recipe=recipe, nano=True, clips_per_class=2, fold=fold) for fold in (1, 2)]
+    monkeypatch.setitem(experiments.EXPERIMENTS, "esc10", lambda: runs)
+    monkeypatch.setitem(experiments.EXPERIMENTS, "channels", lambda: [replace(runs[0], variant="sum")])
+    trained = []
+    train = fine_tuning.train
+    monkeypatch.setattr(fine_tuning, "train", lambda *a, **k: trained.append(k["folder"]) or train(*a, **k))
+    arguments = ["esc10", "--dataset", "synthetic"]
+
+    append = recorded.append
+    monkeypatch.setattr(recorded, "append", stop_after(1, append))
+    with pytest.raises(KeyboardInterrupt):
+        experiments.main(arguments)
+    monkeypatch.setattr(recorded, "append", append)
+    assert recorded.read("esc10")["fold"].tolist() == [1]
+    experiments.main(arguments)
+    assert recorded.read("esc10")["fold"].tolist() == [1, 2]
+    assert len(trained) == 3  # the second was trained before the stop; its checkpoints were all there
+    assert "0 runs are missing" not in capsys.readouterr().out
+    experiments.main(arguments)
+    assert "0 runs are missing of 2" in capsys.readouterr().out
+    experiments.main(["channels", *arguments[1:]])
+    assert len(trained) == 3  # it is a run of esc10, and its row is taken over
+    one, other = recorded.read("channels").iloc[0], recorded.read("esc10").iloc[0]
+    assert one["accuracy"] == other["accuracy"]
+    assert one["variant"] == "sum"
+    assert not list((here.runs / "experiments").iterdir())
+
+
+def stop_after(count, append):
+    rows = []
+
+    def once(*arguments):
+        if len(rows) == count:
+            raise KeyboardInterrupt
+        rows.append(append(*arguments))
+
+    return once
