@@ -153,14 +153,10 @@ def overlap(model: nn.Module, stride: int | tuple[int, int]) -> nn.Module:
     """
     stem = getattr(model, "patch_embed", None)
     if getattr(stem, "proj", None) is None or getattr(model, "pos_embed", None) is None:
-        raise ValueError(
-            f"model must have patch_embed.proj and pos_embed, as timm's ViT and DeiT do, got {type(model).__name__}."
-        )
+        raise ValueError(f"model must be a ViT: {type(model).__name__} lacks patch_embed.proj or pos_embed.")
     step, old_grid = to_2tuple(stride), stem.grid_size
     if not 1 <= min(step) <= max(step) <= min(stem.patch_size):
-        raise ValueError(
-            f"stride must be 1 to {min(stem.patch_size)}, the patch size: more would leave gaps, got {stride}."
-        )
+        raise ValueError(f"stride must be 1 to {min(stem.patch_size)}, or gaps are left, got {stride}.")
     new_grid = token_grid(stem.img_size, stem.patch_size, step)
     prefix = 0 if model.no_embed_class else model.num_prefix_tokens
     table = resample_abs_pos_embed(model.pos_embed.detach(), list(new_grid), list(old_grid), prefix)

@@ -344,7 +344,7 @@ def test_old_timm_is_caught():
 
 
 def test_table_of_the_session_is_caught_in_every_case():
-    """The real ViT-Tiny's where VISION_WEIGHTS names it; the nano ViT's, whose fold is not seen, elsewhere."""
+    """The real ViT-Tiny's where VISION_WEIGHTS names it, the nano ViT's, whose fold may hide, elsewhere."""
     here = SimpleNamespace(weights=session.folder("VISION_WEIGHTS"))
     table = backbones.create(session.PROFILES["laptop" if here.weights else "offline"].vit, here).pos_embed.detach()
     wide = resample(table, (14, 14), (8, 32))
@@ -356,6 +356,19 @@ def test_table_of_the_session_is_caught_in_every_case():
     assert scrambled(wide, (16, 16))
     if here.weights:
         assert scrambled(resample(wide, (16, 16), (8, 16)), (8, 16))
+
+
+def test_a_mirrored_map_is_clear_and_its_fold_is_caught():
+    """Where left mirrors right, a fold lays each moment on its image, and time keeps hardly any variance."""
+    middle = (torch.linspace(-1, 1, 14)[None, :, None] ** 2) * torch.randn(
+        DIM, generator=torch.Generator().manual_seed(0)
+    )
+    height = torch.linspace(-1, 1, 14)[:, None, None] * torch.randn(DIM, generator=torch.Generator().manual_seed(1))
+    table = torch.cat([torch.zeros(1, 1, DIM), (middle + height).flatten(0, 1)[None]], dim=1)
+    wide = resample(table, (14, 14), (8, 32))
+    for healthy, grid in [(table, (14, 14)), (wide, (8, 32)), (resample(table, (14, 14), (8, 16)), (8, 16))]:
+        assert not scrambled(healthy, grid)
+    assert scrambled(resample(wide, (16, 16), (8, 16)), (8, 16))
 
 
 def test_shuffled_tables_are_caught_rows_and_columns_too():
