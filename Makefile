@@ -33,8 +33,9 @@ test-colab: set-up-colab  ## the lessons on the versions of Google Colab's kerne
 format: set-up  ## one normal form for code and notebooks
 	$(RUN) -m tools.notebooks format
 
-experiments: set-up  ## measure what the series states about itself on this machine
-	$(RUN) -m experiments.benchmark features
+experiments: set-up  ## make what the recorded runs still lack (hours; stop and go on at will)
+	for name in esc10 nano channels positions recipe learning_curve; do $(RUN) -m experiments.run $$name || exit 1; done
+	$(RUN) -m tools.results
 
 set-up:
 	@$(PYTHON) tools/setup.py

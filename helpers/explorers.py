@@ -3,6 +3,8 @@
 What is explored stands as a static figure beside it, for readers of a printed or rendered page.
 """
 
+from collections.abc import Callable
+
 import torch
 from IPython.display import display
 from ipywidgets import Checkbox, Dropdown, IntSlider, interactive
@@ -146,4 +148,21 @@ def explore_coverage() -> interactive:
         frames=IntSlider(512, min=98, max=1024, step=2, continuous_update=False),
         patch_size=Dropdown(options=(8, 16, 32), value=16),
         stride=IntSlider(16, min=4, max=32, continuous_update=False),
+    )
+
+
+# lesson 05
+
+
+def explore_rates(rates: Callable[[float, float], dict]) -> interactive:
+    """Learning rates of some layers, `rates(layer_decay, warmup)`, for a decay and a warm-up of your choice in percent."""
+
+    def draw(layer_decay: int, warmup: int) -> None:
+        title = f"layer decay {layer_decay / 100:.2f}, warm-up {warmup} % of the updates"
+        display(figures.plot_rates(rates(layer_decay / 100, warmup / 100), title=title))
+
+    return interactive(
+        draw,
+        layer_decay=IntSlider(75, min=30, max=100, continuous_update=False),
+        warmup=IntSlider(10, min=0, max=50, step=5, continuous_update=False),
     )

@@ -273,3 +273,18 @@ def plot_coverage(n_mels: int, frames: int, patch_size: int, stride: int, ax: Ax
     ax.title.set_fontsize(9)
     ax.figure.colorbar(picture, ax=ax, label="patches that see it", ticks=MaxNLocator(nbins=5, integer=True))
     return ax.figure
+
+
+# lesson 05
+
+
+def plot_rates(rates: dict, *, title: str, ax: Axes | None = None) -> Figure:
+    """Learning rate at each update for three layers, {name: rates (updates,)}, over four powers of ten."""
+    ax = ax or new_axes()
+    top = max(max(values) for values in rates.values())
+    for (name, values), line, color in zip(rates.items(), ("-", "--", ":"), ("vit", "deit", "convnet"), strict=True):
+        ax.plot(values, line, color=COLORS[color], linewidth=2, label=f"{name}: at most {max(values):.1e}")
+    ax.set(yscale="log", ylim=(top / 1e4, 2 * top), xlabel="update", ylabel="learning rate")
+    ax.set_title(title, fontsize=10)
+    ax.legend(fontsize=8, loc="lower center")
+    return ax.figure

@@ -158,5 +158,5 @@ def _cross_validate(classifier, features, labels, folds) -> np.ndarray:
         if missing := sorted(set(labels.tolist()) - set(labels[folds == name].tolist())):
             raise ValueError(f"every fold must hold every class, but fold {name} has no clip of class {missing[0]}")
     pipeline = make_pipeline(StandardScaler(), classifier)
-    with threadpool_limits(1):  # for a few hundred clips several BLAS threads wait for each other, up to 100 times as long
+    with threadpool_limits(1):  # for so few clips several BLAS threads wait for each other, up to 100 times as long
         return cross_val_score(pipeline, features, labels, cv=PredefinedSplit(fold_index), error_score="raise")

@@ -100,7 +100,9 @@ def summary(rows: pd.DataFrame, by: Sequence[str] = ("model", "pretrained", "var
     )
     means = rows.groupby(by, sort=False)[["minutes", "clips_per_second"]].mean()
     spreads = {"accuracy": folds.mean(), "fold_spread": folds.std(), "seed_spread": seeds.std()}
-    return pd.DataFrame(spreads | {"folds": folds.size(), "seeds": seeds.size()}).join(means)
+    return pd.DataFrame(
+        spreads | {"folds": folds.size(), "seeds": seeds.size(), "runs": rows.groupby(by, sort=False).size()}
+    ).join(means)
 
 
 def _seal(line: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ from accelerate import Accelerator
 from fine_tuning_run import PLAIN, RECIPE, small_sounds, small_vit
 from safetensors.torch import load_file
 
-from helpers import checkpoints, fine_tuning
+from helpers import checkpoints, explorers, figures, fine_tuning
 from helpers.clips import Clips
 
 RUN = Path(__file__).with_name("fine_tuning_run.py")
@@ -193,7 +193,7 @@ def test_a_full_disk_says_so_and_keeps_the_checkpoint_before(tmp_path, monkeypat
 
 
 def test_a_batch_that_does_not_fit_comes_with_advice(monkeypatch):
-    def greedy(*_):
+    def greedy(*_, **__):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1e15 bytes")
 
     monkeypatch.setattr(fine_tuning, "train_one_epoch", greedy)
@@ -242,3 +242,57 @@ def test_mixed_precision_leaves_the_model_as_it_found_it():
     model, _ = train(replace(RECIPE, epochs=1, precision="bf16"))
     assert "forward" not in vars(model)
     assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
+
+
+# figure and explorer of the lesson
+
+
+def some_rates(layer_decay, warmup):
+    """Of the small model: rates of three layers over 20 updates."""
+    model, recipe = small_vit(), replace(RECIPE, layer_decay=layer_decay, warmup=warmup)
+    optimizer = fine_tuning.make_optimizer(model, recipe)
+    scheduler, lines = fine_tuning.make_scheduler(optimizer, recipe, num_updates=20), []
+    for update in range(20):
+        scheduler.step_update(update)
+        lines.append([group["lr"] for group in optimizer.param_groups[::3][:3]])
+    return dict(zip(("one", "two", "three"), np.array(lines).T, strict=True))
+
+
+def test_the_explorer_of_rates_draws_three_lines_at_every_setting(monkeypatch):
+    shown = []
+    monkeypatch.setattr(explorers, "display", shown.append)
+    widget = explorers.explore_rates(some_rates)
+    sliders = [child for child in widget.children if hasattr(child, "max")]
+    for decay in (sliders[0].min, 75, sliders[0].max):
+        for warmup in (sliders[1].min, 10, sliders[1].max):
+            shown.clear()
+            widget.f(decay, warmup)
+            (axes,) = shown[0].axes
+            assert f"layer decay {decay / 100:.2f}, warm-up {warmup} %" in axes.get_title()
+            assert len(axes.lines) == 3
+            highest = [max(line.get_ydata()) for line in axes.lines]
+            assert axes.get_ylim()[0] == pytest.approx(max(highest) / 1e4)
+            assert (len(set(np.round(highest, 9))) == 1) == (decay == 100)
+
+
+def test_the_legend_names_the_highest_rate():
+    rates = {"head": [0, 1e-3, 5e-4], "middle": [0, 1e-4, 5e-5], "stem": [0, 1e-5, 5e-6]}
+    axes = figures.plot_rates(rates, title="").axes[0]
+    texts = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert texts == ["head: at most 1.0e-03", "middle: at most 1.0e-04", "stem: at most 1.0e-05"]
+
+
+@pytest.mark.parametrize(
+    ("bf16", "amx", "precision"), [(True, False, "bf16"), (False, True, "bf16"), (False, False, "no")]
+)
+def test_a_cpu_trains_in_bf16_where_it_multiplies_it_natively(monkeypatch, bf16, amx, precision):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    assert fine_tuning.fast_precision(torch.device("cpu")) == precision
+    assert fine_tuning.fast_precision(torch.device("mps")) == "no"
+
+
+@pytest.mark.parametrize(("native", "precision"), [(True, "bf16"), (False, "fp16")])
+def test_an_older_gpu_trains_in_fp16(monkeypatch, native, precision):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native)
+    assert fine_tuning.fast_precision(torch.device("cuda")) == precision

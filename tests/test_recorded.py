@@ -1,17 +1,21 @@
 """Recorded runs are whole, sealed, never made twice, and are what they say."""
 
 import errno
+import itertools
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from experiments import run as experiments
+from experiments.benchmark import training
 from helpers import backbones, clips, fine_tuning, recorded, session
+from tools import results
 
 ROW = {
     "experiment": "trial",
@@ -99,9 +103,10 @@ def test_a_full_disk_leaves_the_rows_that_are_there(folder, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="trial.csv cannot be written .* make room"):
+    with monkeypatch.context() as patch:
         patch.setattr(Path, "write_text", full)
-        recorded.append("trial", ROW | {"fold": 2, "run": "1"})
+        with pytest.raises(OSError, match="trial.csv cannot be written .* make room"):
+            recorded.append("trial", ROW | {"fold": 2, "run": "1"})
     assert recorded.read("trial")["fold"].tolist() == [1]
 
 
@@ -129,7 +134,7 @@ def test_the_summary_separates_folds_from_seeds(folder):
     assert line["accuracy"] == pytest.approx(0.85)
     assert line["fold_spread"] == pytest.approx(np.std([0.95, 0.75], ddof=1))
     assert line["seed_spread"] == pytest.approx(np.std([0.8, 0.9], ddof=1))
-    assert (line["folds"], line["seeds"]) == (2, 2)
+    assert (line["folds"], line["seeds"], line["runs"]) == (2, 2, 4)
 
 
 @pytest.mark.parametrize("name", experiments.EXPERIMENTS)
@@ -275,6 +280,20 @@ def test_an_experiment_is_made_once_and_goes_on_after_a_stop(here, folder, monke
     assert not list((here.runs / "experiments").iterdir())
 
 
+def test_a_run_in_work_elsewhere_is_passed_over(here, folder, monkeypatch, capsys):
+    run = experiments.Run("full", recipe=replace(experiments.RECIPES["vit"], epochs=1), nano=True, clips_per_class=2)
+    monkeypatch.setitem(experiments.EXPERIMENTS, "esc10", lambda: [run])
+    digest = experiments.settings(run, replace(here, dataset="synthetic"))[2]
+    place = experiments.checkpoint_folder(here, digest)
+    place.mkdir(parents=True)
+    with FileLock(place / "lock"):
+        experiments.main(["esc10", "--dataset", "synthetic"])
+    assert "in work elsewhere, passed over" in capsys.readouterr().out
+    assert len(recorded.read("esc10")) == 0
+    experiments.main(["esc10", "--dataset", "synthetic"])
+    assert len(recorded.read("esc10")) == 1
+
+
 def stop_after(count, append):
     rows = []
 
@@ -284,3 +303,34 @@ def stop_after(count, append):
         rows.append(append(*arguments))
 
     return once
+
+
+# --- the benchmark of training -----------------------------------------------------------------------------------------
+
+
+def test_the_ways_to_train_differ_in_one_thing_each():
+    steps = training.ways("bf16")
+    for before, after in itertools.pairwise(steps):
+        one, other = asdict(before), asdict(after)
+        assert len([name for name in one if one[name] != other[name]]) == 2  # the name, and what it names
+
+
+def test_the_benchmark_of_training_prints_every_way(capsys):
+    training.main(["--model", "test_vit", "--batch-size", "2", "--updates", "1", "--rounds", "1"])
+    lines = capsys.readouterr().out.splitlines()
+    table = [line.split(maxsplit=5) for line in lines[3:]]
+    assert len(table) == 7
+    assert float(table[0][0]) == 1
+    assert all(float(line[2]) > 0 and 0 < int(line[4].rstrip("%")) <= 150 for line in table)
+
+
+def test_the_table_of_the_readme_is_what_was_recorded():
+    text = results.README.read_text(encoding="utf-8")
+    assert results.with_table(text) == text, "run python -m tools.results"
+
+
+def test_the_card_says_what_was_tried():
+    card = (recorded.FOLDER / "README.md").read_text(encoding="utf-8")
+    for _, rows in recorded.read("tuning").groupby("variant"):
+        accuracies = rows.sort_values("fold")["accuracy"]
+        assert f"| {' | '.join(f'{100 * one:.1f}' for one in accuracies)} |" in card

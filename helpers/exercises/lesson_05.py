@@ -1,0 +1,337 @@
+"""Exercises of lesson 05: find a leak, write the evaluation, choose without the test fold, predict a file of one's own."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+from torch import Tensor, nn
+
+from helpers import clips, spectrograms, synthetic
+from helpers.exercises import TODO, Verdict, grade
+
+# --- 5.1: find the leak ------------------------------------------------------------------------------------------------
+
+# recording of each clip, training clips, test clips
+LEAK_CASES = [
+    (np.array([507, 507, 913, 913, 913, 604, 821, 736, 736]), np.array([0, 2, 5, 7]), np.array([8, 1, 3, 4, 6])),
+    (np.array([31, 44, 31, 58, 44, 62, 77]), np.array([6, 5, 4, 2]), np.array([3, 1, 0])),
+]
+
+
+def check_find_leaks(answer) -> Verdict:
+    """`find_leaks(recordings, train, test)`: the test clips of which another take was trained on, in any order."""
+    return grade(
+        _in_order(answer),
+        reference=_in_order(_leaks),
+        cases=LEAK_CASES,
+        mistakes={message: _in_order(mistake) for message, mistake in MISTAKES["find_leaks"].items()},
+        right="No clip is on both sides, and yet these are not new to the model.",
+    )
+
+
+def _in_order(answer: Any) -> Any:
+    if not callable(answer):
+        return answer
+
+    def sorted_answer(*case):
+        found = answer(*case)
+        return found if found is None or found is ... else np.sort(np.asarray(list(found)))
+
+    return sorted_answer
+
+
+def _leaks(recordings: np.ndarray, train: np.ndarray, test: np.ndarray) -> np.ndarray:
+    return test[np.isin(recordings[test], recordings[train])]
+
+
+# --- 5.2: the evaluation -----------------------------------------------------------------------------------------------
+
+
+class _Classifier(nn.Module):
+    """A small model that notices whether gradients are recorded; in training mode its batch norm answers otherwise."""
+
+    def __init__(self, seed: int):
+        super().__init__()
+        draw = torch.Generator().manual_seed(seed)
+        self.norm, self.head = nn.BatchNorm1d(6), nn.Linear(6, 4)
+        self.norm.running_mean.copy_(torch.randn(6, generator=draw))
+        self.norm.running_var.copy_(4 * torch.rand(6, generator=draw) + 0.1)
+        for parameter in self.head.parameters():
+            parameter.data = torch.randn(parameter.shape, generator=draw)
+        self.saw_gradients = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.saw_gradients |= torch.is_grad_enabled()
+        return self.head(self.norm(x))
+
+
+def _evaluation_case(seed: int) -> tuple:
+    """A model in training mode and batches of 16, 16 and 5 clips, of which it knows some more than half."""
+    draw, model = torch.Generator().manual_seed(seed), _Classifier(seed)
+    x = torch.randn(37, 6, generator=draw)
+    with torch.no_grad():
+        target = model.eval()(x).argmax(dim=1)
+    target[::3] = (target[::3] + 1) % 4
+    target[-4:] = (target[-4:] + 2) % 4
+    model.saw_gradients = False
+    return model.train(), list(zip(x.split(16), target.split(16), strict=True))
+
+
+EVALUATION_CASES = [_evaluation_case(seed) for seed in (1, 2)]
+
+
+def check_accuracy_of(answer) -> Verdict:
+    """`accuracy_of(model, batches)`: share of all clips whose largest logit is the label's; the model comes in training mode."""
+    return grade(
+        _watched(answer),
+        reference=_watched(_accuracy_of()),
+        cases=EVALUATION_CASES,
+        mistakes={message: _watched(mistake) for message, mistake in MISTAKES["accuracy_of"].items()},
+        right="Evaluation mode, no gradients, and every clip counts as one.",
+    )
+
+
+def _watched(answer: Any) -> Any:
+    """The answer's result, and whether gradients were recorded for it."""
+    if not callable(answer):
+        return answer
+
+    def watched(model, batches):
+        found = answer(model, batches)
+        return found if found is None or found is ... else (found, model.saw_gradients)
+
+    return watched
+
+
+def _accuracy_of(*, evaluation=True, gradients=False, mean_of_batches=False, used=slice(None)) -> Callable:
+    """An evaluation like the right one, with something wrong."""
+
+    def answer(model, batches):
+        model.train(not evaluation)
+        with torch.set_grad_enabled(gradients):
+            right = [(model(x).argmax(dim=1) == target).float() for x, target in batches[used]]
+        return (torch.stack([batch.mean() for batch in right]) if mean_of_batches else torch.cat(right)).mean().item()
+
+    return answer
+
+
+# --- 5.3: choose without the test fold -----------------------------------------------------------------------------------
+
+RATES = [1e-4, 3e-4, 1e-3, 3e-3]
+SCORES = {  # what a try gives: on clips that were trained on, on the test fold, on others
+    "training": dict(zip(RATES, (0.60, 0.75, 0.90, 0.99), strict=True)),
+    "test": dict(zip(RATES, (0.50, 0.58, 0.91, 0.70), strict=True)),
+    "validation": dict(zip(RATES, (0.48, 0.83, 0.77, 0.62), strict=True)),
+}
+
+
+class _TryOut:
+    """Stands in for a training: writes down which clips it was given, and scores as `SCORES` says."""
+
+    def __init__(self, sounds: clips.Clips, test_fold: int):
+        self.test = set(sounds.split(test_fold)[1].tolist())
+        self.recordings = sounds.table["recording"].to_numpy()
+        self.tried, self.saw_test, self.scored_training, self.siblings = set(), False, False, False
+
+    def __call__(self, lr: float, train, scored) -> float:
+        train, scored = (np.asarray(some) for some in (train, scored))
+        sees_test = bool(self.test & {*train.tolist(), *scored.tolist()})
+        same = bool(np.isin(scored, train).any())
+        self.tried.add(float(lr))
+        self.saw_test |= sees_test
+        self.scored_training |= same
+        self.siblings |= bool(np.isin(self.recordings[scored], self.recordings[train]).any())
+        return SCORES["training" if same else "test" if sees_test else "validation"][float(lr)]
+
+
+def check_choose_lr(answer) -> Verdict:
+    """`choose_lr(rates, sounds, test_fold, try_out)`: the rate that is best on an inner validation part."""
+    if answer is ... or answer is None:
+        return TODO
+    sounds = clips.Clips("synthetic", 16_000, synthetic.table(), source="", bark=0, folder=None, _waveforms=[])
+    for test_fold in (2, 5):
+        try_out = _TryOut(sounds, test_fold)
+        try:
+            chosen = answer(list(RATES), sounds, test_fold, try_out)
+        except Exception as error:
+            return Verdict("wrong", f"Your code raised `{type(error).__name__}: {error}`.")
+        if chosen is ... or chosen is None:
+            return TODO
+        faults = {
+            TEST_SEEN: try_out.saw_test,
+            TRAINED_ON: try_out.scored_training,
+            SIBLINGS: try_out.siblings,
+            NOT_ALL: try_out.tried != set(RATES),
+            SCORE: chosen in SCORES["validation"].values(),
+            WORST: chosen == min(RATES, key=SCORES["validation"].get),
+            NOT_BEST: chosen != max(RATES, key=SCORES["validation"].get),
+        }
+        for message, is_there in faults.items():
+            if is_there:
+                return Verdict("wrong", message)
+    return Verdict("right", "The test fold has not been looked at: it can still tell what your choice is worth.")
+
+
+TEST_SEEN = "Clips of the test fold went into `try_out`. Whatever is chosen on them, they can no longer judge."
+TRAINED_ON = "You score on clips that the model was trained on: that rewards learning by heart."
+SIBLINGS = "Takes of one recording lie on both sides of your split: `sounds.inner_split` keeps them together."
+NOT_ALL = "Not every rate of `rates` was tried."
+SCORE = "That is the accuracy of the best rate; the rate itself is asked for."
+WORST = "That is the rate with the lowest accuracy."
+NOT_BEST = "That is not the rate with the highest accuracy on the validation part."
+
+
+def _choose_lr(split: Callable, *, pick=max, give=lambda rate, scores: rate, rates=slice(None)) -> Callable:
+    """A choice like the right one, with something wrong; `split(sounds, test_fold)` gives what to train on and to score on."""
+
+    def answer(all_rates, sounds, test_fold, try_out):
+        train, scored = split(sounds, test_fold)
+        scores = {rate: try_out(rate, train, scored) for rate in all_rates[rates]}
+        chosen = pick(scores, key=scores.get)
+        return give(chosen, scores)
+
+    return answer
+
+
+def _inner(sounds, test_fold):
+    return sounds.inner_split(test_fold)
+
+
+def _shuffled_inner(sounds, test_fold):
+    train = np.random.default_rng(0).permutation(sounds.split(test_fold)[0])
+    return train[64:], train[:64]
+
+
+# --- 5.4: a file of your own --------------------------------------------------------------------------------------------
+
+NOTES = {"sample_rate": 8000, "seconds": 1.0, "mean": -7.0, "std": 3.0, "class_names": ["owl", "rain", "saw"]}
+
+
+def check_predict(answer) -> Verdict:
+    """`predict(path, model, log_mel, notes)`: (name of the class, its probability) of a sound file of any rate and length."""
+    log_mel = spectrograms.LogMel(sample_rate=8000, n_fft=512, hop_length=125, n_mels=32)
+    with tempfile.TemporaryDirectory() as folder:
+        cases = []
+        for seed, (rate, seconds) in enumerate([(16_000, 0.3), (8000, 1.7)]):
+            draw = np.random.default_rng(seed)
+            path = Path(folder) / f"{seed}.wav"
+            time = np.arange(int(rate * seconds)) / rate
+            tone = np.sin(2 * np.pi * (500 + 900 * time) * time) * (0.2 + 0.8 * (seed == 1))
+            soundfile.write(path, 0.3 * tone + 0.01 * draw.standard_normal(len(time)), rate)
+            cases.append((path, _listener(seed), log_mel, NOTES))
+        return grade(
+            answer,
+            reference=_predict(),
+            cases=cases,
+            mistakes=MISTAKES["predict"],
+            right="The file went the same way as the training clips.",
+            atol=1e-4,
+        )
+
+
+def _listener(seed: int) -> nn.Module:
+    draw = torch.Generator().manual_seed(seed)
+    norm, head = nn.BatchNorm1d(16), nn.Linear(16, 3)
+    norm.running_mean.copy_(torch.randn(16, generator=draw) / 4)
+    head.weight.data = torch.randn(head.weight.shape, generator=draw)
+    return nn.Sequential(nn.AdaptiveAvgPool2d((4, 4)), nn.Flatten(), norm, head).train()
+
+
+def _predict(
+    *,
+    evaluation=True,
+    sample_rate: Callable = lambda notes: notes["sample_rate"],
+    mode="repeat",
+    statistics: Callable = lambda x, notes: (notes["mean"], notes["std"]),
+    squash: Callable = lambda logits: logits.softmax(dim=0),
+    name: Callable = lambda notes, index: notes["class_names"][index],
+) -> Callable:
+    """A prediction like the right one, with something wrong."""
+
+    def answer(path, model, log_mel, notes):
+        waveform = clips.read_clip(path, sample_rate(notes))
+        waveform = clips.fix_length(waveform, round(notes["seconds"] * notes["sample_rate"]), mode=mode)
+        x = log_mel(waveform[None])
+        x = spectrograms.standardize(x, *statistics(x, notes))
+        if evaluation:
+            model.eval()
+        elif len(x) == 1:
+            x = torch.cat([x, x])  # batch norm refuses a batch of one in training mode
+        with torch.inference_mode():
+            values = squash(model(x)[0])
+        best = int(values.argmax())
+        return name(notes, best), values[best].item()
+
+    return answer
+
+
+# --- all ---------------------------------------------------------------------------------------------------------------
+
+MISTAKES: dict[str, dict[str, Any]] = {
+    "find_leaks": {
+        "These are places within `test`; the numbers of the clips are `test[places]`.": lambda recordings, train, test: (
+            np.flatnonzero(np.isin(recordings[test], recordings[train]))
+        ),
+        "These are training clips. The test is what the leak spoils: which clips of `test`?": (
+            lambda recordings, train, test: train[np.isin(recordings[train], recordings[test])]
+        ),
+        "No clip is on both sides, true. But a recording may be: compare `recordings`, not clip numbers.": (
+            lambda recordings, train, test: test[np.isin(test, train)]
+        ),
+        "That is the other part: the clips whose recording the model has not heard.": lambda recordings, train, test: (
+            test[~np.isin(recordings[test], recordings[train])]
+        ),
+        "These are recordings; the clips of `test` are asked for.": lambda recordings, train, test: np.intersect1d(
+            recordings[test], recordings[train]
+        ),
+        "That is one value for each test clip, true or false; take the clips where it is true.": (
+            lambda recordings, train, test: np.isin(recordings[test], recordings[train])
+        ),
+    },
+    "accuracy_of": {
+        "The model is still in training mode: its batch norm judges each clip by its batch. `model.eval()` comes first.": (
+            _accuracy_of(evaluation=False)
+        ),
+        "The number is right, but gradients are recorded for nothing: use `torch.inference_mode()`.": (
+            _accuracy_of(gradients=True)
+        ),
+        "That is the mean of the batches' accuracies: the last batch is shorter, and its clips count more than the others.": (
+            _accuracy_of(mean_of_batches=True)
+        ),
+        "That is the accuracy of the last batch alone.": _accuracy_of(used=slice(-1, None)),
+        "That is the accuracy of the first batch alone.": _accuracy_of(used=slice(1)),
+        "That is how many are right; divide by the number of all clips.": (
+            lambda model, batches: 37 * _accuracy_of()(model, batches)
+        ),
+    },
+    "choose_lr": {
+        TEST_SEEN: _choose_lr(lambda sounds, fold: sounds.split(fold)),
+        TRAINED_ON: _choose_lr(lambda sounds, fold: 2 * (sounds.split(fold)[0],)),
+        SIBLINGS: _choose_lr(_shuffled_inner),
+        NOT_ALL: _choose_lr(_inner, rates=slice(2)),
+        SCORE: _choose_lr(_inner, give=lambda rate, scores: scores[rate]),
+        WORST: _choose_lr(_inner, pick=min),
+        NOT_BEST: _choose_lr(_inner, give=lambda rate, scores: max(scores)),
+    },
+    "predict": {
+        "The model is in training mode: `model.eval()` before it predicts.": _predict(evaluation=False),
+        "You standardise by the file's own mean and spread. The model knows those of its training clips: `notes`.": (
+            _predict(statistics=lambda x, notes: spectrograms.fit_statistics(x))
+        ),
+        "The log-mel is not standardised: the model has never seen such levels.": _predict(
+            statistics=lambda x, _: (0.0, 0.5)
+        ),
+        "Silence was added at the end; in training, short clips were repeated.": _predict(mode="pad"),
+        "The file is read at another rate than `notes['sample_rate']`: all its pitches are wrong.": (
+            _predict(sample_rate=lambda _: 16_000)
+        ),
+        "That is a logit: a softmax over the classes makes it a probability.": _predict(squash=lambda logits: logits),
+        "The first value is the number of the class; `notes['class_names']` has its name.": (
+            _predict(name=lambda notes, index: index)
+        ),
+    },
+}
