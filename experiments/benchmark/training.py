@@ -58,7 +58,7 @@ def ways(precision: str) -> list[Way]:
         f"precision {precision}": {"precision": precision},
         "patches side by side": {"stride": 16},
         "a frame every 20 ms": {"frames": 256},
-        "half of the patches in training": {"patch_drop": 0.5},
+        "a quarter of the patches left out in training": {"patch_drop": 0.25},
     }.items():
         steps.append(replace(steps[-1], name=name, **change))
     return steps
