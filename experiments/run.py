@@ -6,15 +6,17 @@
     positions        how the table of positions came to its new grid
     recipe           the recipe with one part changed at a time
     learning_curve   2 to 32 clips a class, pretrained and from scratch
+    averaged         several models' probabilities averaged: ViT and ConvNet, three seeds, both
     tuning           what the recipe was chosen by: validation clips inside the training folds, no test clip
 
     python -m experiments.run esc10 --threads 1         # may run twice: two processes share the work
-    python -m experiments.run esc10 --dataset esc50     # on the gpu profile; not among the recorded runs
+    python -m experiments.run esc10 --dataset esc50     # on the gpu profile, into esc10_esc50.csv; not run here
     python -m experiments.run esc10 --list              # what is there and what is missing
 
 A run trains on four official folds for a number of epochs fixed before, and is tested once, on the fifth. It is one row,
 written when it is done, and never made again; stopped, it goes on from its last epoch. Models and sounds are those of
-`session.start()`: set VISION_WEIGHTS and AUDIO_DATA, or have a network. Checkpoints lie in RUNS until the row is written.
+`session.start()`: set VISION_WEIGHTS and AUDIO_DATA, or have a network. Checkpoints lie in RUNS until the row is written;
+what each model said of the test clips stays there, for `averaged`, which trains again what is not there.
 """
 
 import argparse
@@ -22,6 +24,7 @@ import hashlib
 import itertools
 import json
 import shutil
+import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -30,6 +33,7 @@ import numpy as np
 import timm
 import torch
 from accelerate.utils import set_seed
+from scipy.special import softmax
 from torch import Tensor, nn
 
 from helpers import backbones, clips, fine_tuning, positions, recorded, session, spectrograms
@@ -61,9 +65,10 @@ class Run:
     inner: bool = False  # tested on validation clips inside the training folds
     fold: int = 1
     seed: int = 0
+    members: tuple["Run", ...] = ()  # in place of a training: the runs whose probabilities are averaged
 
 
-# -------------------------------------------------------------------------------------------------- the six experiments
+# -------------------------------------------------------------------------------------------------- the experiments--
 def esc10() -> list[Run]:
     models = [Run("full", role, trained, RECIPES[role]) for role in ("vit", "convnet") for trained in (True, False)]
     parts = {"frozen": freeze, "half-frozen": freeze_half}
@@ -126,6 +131,23 @@ def learning_curve() -> list[Run]:
     return on_folds(runs)
 
 
+def averaged() -> list[Run]:
+    """A pair for each seed; and one committee of three seeds of each model, and of all six."""
+    vit, convnet = (on_folds([Run("full", role, recipe=RECIPES[role])], seeds=(0, 1, 2)) for role in ("vit", "convnet"))
+    pairs = [
+        Run("ViT and ConvNet", members=both, fold=both[0].fold, seed=both[0].seed)
+        for both in zip(vit, convnet, strict=True)
+    ]
+    committees = {
+        "ViT, three seeds": vit,
+        "ConvNet, three seeds": convnet,
+        "ViT and ConvNet, three seeds": vit + convnet,
+    }
+    for name, models in committees.items():
+        pairs += [Run(name, members=tuple(one for one in models if one.fold == fold), fold=fold) for fold in FOLDS]
+    return [replace(run, recipe=replace(run.recipe, seed=run.seed)) for run in pairs]
+
+
 def tuning() -> list[Run]:
     """Of two of the five folds, to keep it short: what was tried is all here, the failures too."""
     base = RECIPES["vit"]
@@ -150,6 +172,7 @@ EXPERIMENTS = {
     "positions": position_tables,
     "recipe": recipe,
     "learning_curve": learning_curve,
+    "averaged": averaged,
     "tuning": tuning,
 }
 
@@ -241,6 +264,10 @@ def _put(model: nn.Module, table: Tensor) -> None:
 # ------------------------------------------------------------------------------------------------------------ one run
 def settings(run: Run, here: session.Session) -> tuple[session.Session, str, str]:
     """The session of a run, its model's name, and a digest of all that decides what comes out."""
+    if run.members:
+        members = [settings(member, here)[1:] for member in run.members]
+        digest = hashlib.sha256("".join(digest for _, digest in members).encode()).hexdigest()[:16]
+        return here, " + ".join(dict.fromkeys(name for name, _ in members)), digest
     here = replace(here, **run.sound)
     name = getattr(NANO if run.nano else here, run.role)
     weights = backbones.NANO / f"{name}.safetensors"
@@ -287,8 +314,11 @@ def checkpoint_folder(here: session.Session, digest: str) -> Path:
     return here.runs / "experiments" / digest
 
 
-def do(run: Run, here: session.Session, digest: str, name: str) -> dict:
-    """Train, test, and return what is recorded of it."""
+def train_and_test(run: Run, here: session.Session, digest: str, name: str) -> dict[str, np.ndarray]:
+    """Logits and labels of the test clips, and how long it took; kept in RUNS."""
+    kept = here.runs / "experiments" / f"{digest}.npz"
+    if kept.exists():
+        return dict(np.load(kept))
     sounds = clips.load(here.dataset, sample_rate=here.sample_rate)
     features = spectrograms.features(sounds, spectrograms.LogMel(**here.log_mel), seconds=here.seconds)
     train, test = training_clips(run, sounds)
@@ -296,13 +326,29 @@ def do(run: Run, here: session.Session, digest: str, name: str) -> dict:
     mean, std = spectrograms.fit_statistics(features[train])
     set_seed(run.seed)
     model = new_model(run, here, name, len(sounds.class_names))
-    precision = fine_tuning.fast_precision(here.device)
     history = fine_tuning.train(
         model, features[train], labels[train], run.recipe, num_classes=len(sounds.class_names), mean=mean, std=std, folder=checkpoint_folder(here, digest)
     )  # fmt: skip
     logits = fine_tuning.evaluate(model, features[test], mean=mean, std=std)
-    correct = logits.argmax(dim=1).numpy() == labels[test]
     rates = np.array([epoch["clips_per_second"] for epoch in history])
+    tested = {"logits": logits.numpy(), "labels": labels[test], "clips": np.array(len(train)), "rates": rates}
+    part = kept.with_suffix(f".{uuid.uuid4().hex}.npz")
+    np.savez(part, **tested)
+    part.replace(kept)
+    return tested
+
+
+def do(run: Run, here: session.Session, digest: str, name: str) -> dict:
+    """Train and test, a model or several, and return what is recorded of it."""
+    parts = [settings(member, here) for member in run.members] or [(here, name, digest)]
+    tested = [
+        train_and_test(member, place, its_digest, its_name)
+        for member, (place, its_name, its_digest) in zip(run.members or [run], parts, strict=True)
+    ]
+    probabilities = np.mean([softmax(each["logits"], axis=1) for each in tested], axis=0)
+    correct = probabilities.argmax(axis=1) == tested[0]["labels"]
+    seconds = sum(each["clips"] * (1 / each["rates"]).sum() for each in tested)  # of training; saving is not counted
+    rates = [np.median(each["rates"]) for each in tested]
     return {
         "dataset": here.dataset,
         "model": name,
@@ -310,13 +356,13 @@ def do(run: Run, here: session.Session, digest: str, name: str) -> dict:
         "fold": run.fold,
         "seed": run.seed,
         "epochs": run.recipe.epochs,
-        "clips": len(train),
+        "clips": int(tested[0]["clips"]),
         "accuracy": round(float(correct.mean()), 6),
         "correct": "".join("y" if each else "n" for each in correct),
-        "minutes": round(float(len(train) * (1 / rates).sum() / 60), 2),
-        "clips_per_second": round(float(np.median(rates)), 1),
+        "minutes": round(float(seconds / 60), 2),
+        "clips_per_second": round(float(1 / np.sum(np.divide(1, rates))), 1),
         "device": f"{here.device.type}, {torch.get_num_threads()} threads",
-        "precision": precision,
+        "precision": fine_tuning.fast_precision(here.device),
         "profile": here.profile,
         "torch": torch.__version__,
         "timm": timm.__version__,
@@ -325,10 +371,15 @@ def do(run: Run, here: session.Session, digest: str, name: str) -> dict:
 
 
 # ----------------------------------------------------------------------------------------------------------- all of them
-def already(digest: str) -> dict | None:
+def file_name(experiment: str, dataset: str) -> str:
+    """ESC-10's is the experiment's; another data set has its own."""
+    return experiment if dataset == "esc10" else f"{experiment}_{dataset}"
+
+
+def already(digest: str, dataset: str) -> dict | None:
     """The row of the same run in another experiment: it is the same training, and not made twice."""
     for name in EXPERIMENTS:
-        rows = recorded.read(name)
+        rows = recorded.read(file_name(name, dataset))
         for row in rows[rows["run"] == digest].to_dict("records"):
             return row
     return None
@@ -336,7 +387,7 @@ def already(digest: str) -> dict | None:
 
 def missing(experiment: str, here: session.Session) -> list[tuple[Run, session.Session, str, str]]:
     """What is not yet in the file, with its settings."""
-    rows = recorded.read(experiment)
+    rows = recorded.read(file_name(experiment, here.dataset))
     there = set(zip(rows["variant"], rows["run"], strict=True))
     runs = [(run, *settings(run, here)) for run in EXPERIMENTS[experiment]()]
     return [each for each in runs if (each[0].variant, each[3]) not in there]
@@ -353,7 +404,7 @@ def main(argv: list[str] | None = None) -> None:
     chosen = parser.parse_args(argv)
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
-    here = replace(session.start(), dataset=chosen.dataset)
+    here, file = replace(session.start(), dataset=chosen.dataset), file_name(chosen.experiment, chosen.dataset)
     waiting = [
         each
         for each in missing(chosen.experiment, here)
@@ -364,15 +415,16 @@ def main(argv: list[str] | None = None) -> None:
     )
     for run, place, name, digest in [] if chosen.list else waiting:
         said = f"{name}, {'pretrained' if run.pretrained else 'from scratch'}, {run.variant}, fold {run.fold}, seed {run.seed}"
-        if digest in set(recorded.read(chosen.experiment)["run"]):  # by a process beside this one
+        if digest in set(recorded.read(file)["run"]):  # by a process beside this one
             continue
         try:
-            row = already(digest) or do(run, place, digest, name)
+            row = already(digest, chosen.dataset) or do(run, place, digest, name)
         except BlockingIOError:
             print(f"{said}: in work elsewhere, passed over", flush=True)
             continue
-        recorded.append(chosen.experiment, row | {"experiment": chosen.experiment, "variant": run.variant})
-        shutil.rmtree(checkpoint_folder(place, digest), ignore_errors=True)
+        recorded.append(file, row | {"experiment": chosen.experiment, "variant": run.variant})
+        for done in [digest, *(settings(member, here)[2] for member in run.members)]:
+            shutil.rmtree(checkpoint_folder(place, done), ignore_errors=True)
         print(f"{said}: {row['accuracy']:.1%} in {row['minutes']:.1f} minutes", flush=True)
 
 

@@ -124,6 +124,19 @@ def fast_precision(device: torch.device) -> str:
     return "bf16" if device.type == "cpu" and native else "no"
 
 
+def suit_cpu(model: nn.Module) -> None:
+    """Arrange a model so that it trains faster on a CPU; what it computes stays the same, to rounding.
+
+    PyTorch's attention in one piece has a slow backward there: timm's way in steps, product, softmax, product, takes a
+    half to a third of its time in bf16, and the whole ViT-Tiny trained 1.4 to 1.7 times as fast. Convolutions with their
+    channels last made MobileNetV2 up to 1.4 times as fast. One core with AVX-512 BF16.
+    """
+    for module in model.modules():
+        if hasattr(module, "fused_attn"):
+            module.fused_attn = False
+    model.to(memory_format=torch.channels_last)
+
+
 @torch.inference_mode()
 def evaluate(model: nn.Module, features: Tensor, *, mean: float, std: float, batch_size: int = 64) -> Tensor:
     """Logits (clips, num_classes), float32 on the CPU, of features (clips, 1, n_mels, frames) before standardising."""
@@ -169,6 +182,8 @@ def train(
     labels = _checked(labels, len(features), num_classes)
     set_seed(recipe.seed)
     accelerator = _accelerator(recipe)
+    if accelerator.device.type == "cpu":
+        suit_cpu(model)
     clips = TensorDataset(spectrograms.standardize(features, mean, std), labels)
     loader = DataLoader(clips, batch_size=recipe.batch_size, shuffle=True)
     optimizer = make_optimizer(model, recipe)
@@ -195,6 +210,7 @@ def train(
                 after_epoch(accelerator.unwrap_model(trained), history.rows)
             if folder is not None:
                 checkpoints.save(accelerator, folder, epoch + 1)
+    model.to(memory_format=torch.contiguous_format)  # as it came
     vars(accelerator.unwrap_model(trained, keep_fp32_wrapper=False)).pop("forward", None)  # its own is the class's
     return history.rows
 

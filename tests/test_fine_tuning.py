@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,31 @@ def test_a_checkpoint_that_was_not_finished_is_no_checkpoint(finished, tmp_path)
     model, _ = train(folder=copy)
     equal(model.state_dict(), weights)
     assert not list(copy.glob("*.part"))
+
+
+def test_a_convnet_goes_on_to_the_bit_too(tmp_path):
+    """With its batch norms, and its channels last in memory while it trains."""
+    create = partial(timm.create_model, "test_efficientnet", in_chans=1, num_classes=3)
+    torch.manual_seed(0)
+    start = create().state_dict()
+    folder = tmp_path / "run"
+    models = [create(), create()]
+    for model in models:
+        model.load_state_dict(start)
+        train(model=model, folder=folder)
+        shutil.rmtree(folder / "epoch_003")  # the second goes on from the end of epoch 2
+    equal(models[1].state_dict(), models[0].state_dict())
+    assert all(weight.is_contiguous() for weight in models[0].state_dict().values())
+
+
+def test_what_suits_a_cpu_changes_nothing_but_rounding():
+    for name in ("test_vit", "test_efficientnet"):
+        model = timm.create_model(name, in_chans=1, num_classes=3).eval()
+        x = torch.randn(2, 1, 160, 160)
+        before = model(x)
+        fine_tuning.suit_cpu(model)
+        torch.testing.assert_close(model(x), before, rtol=1e-4, atol=1e-5)
+        assert not any(getattr(module, "fused_attn", False) for module in model.modules())
 
 
 def test_another_configuration_is_refused_with_the_difference(finished, tmp_path):

@@ -265,19 +265,20 @@ def test_an_experiment_is_made_once_and_goes_on_after_a_stop(here, folder, monke
     with pytest.raises(KeyboardInterrupt):
         experiments.main(arguments)
     monkeypatch.setattr(recorded, "append", append)
-    assert recorded.read("esc10")["fold"].tolist() == [1]
+    assert recorded.read("esc10_synthetic")["fold"].tolist() == [1]
     experiments.main(arguments)
-    assert recorded.read("esc10")["fold"].tolist() == [1, 2]
-    assert len(trained) == 3  # the second was trained before the stop; its checkpoints were all there
+    assert recorded.read("esc10_synthetic")["fold"].tolist() == [1, 2]
+    assert len(trained) == 2  # what the second said was kept before the stop
     assert "0 runs are missing" not in capsys.readouterr().out
     experiments.main(arguments)
     assert "0 runs are missing of 2" in capsys.readouterr().out
     experiments.main(["channels", *arguments[1:]])
-    assert len(trained) == 3  # it is a run of esc10, and its row is taken over
-    one, other = recorded.read("channels").iloc[0], recorded.read("esc10").iloc[0]
+    assert len(trained) == 2  # it is a run of esc10, and its row is taken over
+    one, other = recorded.read("channels_synthetic").iloc[0], recorded.read("esc10_synthetic").iloc[0]
     assert one["accuracy"] == other["accuracy"]
     assert one["variant"] == "sum"
-    assert not list((here.runs / "experiments").iterdir())
+    assert not [path for path in (here.runs / "experiments").iterdir() if path.is_dir()]
+    assert not list(folder.glob("esc10.csv"))  # another data set has its own file
 
 
 def test_a_run_in_work_elsewhere_is_passed_over(here, folder, monkeypatch, capsys):
@@ -289,9 +290,34 @@ def test_a_run_in_work_elsewhere_is_passed_over(here, folder, monkeypatch, capsy
     with FileLock(place / "lock"):
         experiments.main(["esc10", "--dataset", "synthetic"])
     assert "in work elsewhere, passed over" in capsys.readouterr().out
-    assert len(recorded.read("esc10")) == 0
+    assert len(recorded.read("esc10_synthetic")) == 0
     experiments.main(["esc10", "--dataset", "synthetic"])
-    assert len(recorded.read("esc10")) == 1
+    assert len(recorded.read("esc10_synthetic")) == 1
+
+
+def test_an_average_is_of_probabilities_and_trains_what_is_not_there(here, folder, monkeypatch):
+    recipe = replace(experiments.RECIPES["vit"], epochs=1)
+    one, other = (
+        experiments.Run("full", recipe=replace(recipe, seed=seed), nano=True, clips_per_class=4, seed=seed)
+        for seed in (0, 1)
+    )
+    monkeypatch.setitem(experiments.EXPERIMENTS, "esc10", lambda: [one])
+    monkeypatch.setitem(experiments.EXPERIMENTS, "averaged", lambda: [experiments.Run("both", members=(one, other))])
+    trained = []
+    train = fine_tuning.train
+    monkeypatch.setattr(fine_tuning, "train", lambda *a, **k: trained.append(k["folder"]) or train(*a, **k))
+    experiments.main(["esc10", "--dataset", "synthetic"])
+    experiments.main(["averaged", "--dataset", "synthetic"])
+    assert len(trained) == 2  # what the first model said was kept
+
+    row = recorded.read("averaged_synthetic").iloc[0]
+    kept = [dict(np.load(path)) for path in (here.runs / "experiments").glob("*.npz")]
+    mean = torch.stack([torch.from_numpy(each["logits"]).softmax(dim=1) for each in kept]).mean(dim=0)
+    right = mean.argmax(dim=1).numpy() == kept[0]["labels"]
+    assert recorded.correct(recorded.read("averaged_synthetic"))[0].tolist() == right.tolist()
+    assert row["minutes"] > 0
+    assert row["model"] == "vit_nano_patch16_224"
+    assert not [path for path in (here.runs / "experiments").iterdir() if path.is_dir()]
 
 
 def stop_after(count, append):
