@@ -44,6 +44,7 @@ RECIPES = {
     "convnet": Recipe(epochs=25, lr=1e-3, layer_decay=None, mixup=1.0),
 }
 RECIPES["deit"] = RECIPES["vit"]
+SOUND = {"log_floor": 1e-2}  # how deep silence is: `tuning` has the lower ones
 NANO = session.PROFILES["offline"]
 FOLDS = range(1, 6)
 
@@ -60,7 +61,7 @@ class Run:
     change: Callable[[nn.Module, str], None] | None = None  # what is done to the new model; it may use the model's name
     in_chans: int = 1
     patch_drop: float = 0.25  # share of the patches that a ViT does not see in training, PaSST's patchout
-    sound: dict = field(default_factory=dict)  # settings of the session that differ
+    sound: dict = field(default_factory=dict)  # settings of the session that differ, beside SOUND
     clips_per_class: int | None = None  # all of them
     inner: bool = False  # tested on validation clips inside the training folds
     fold: int = 1
@@ -114,6 +115,7 @@ def recipe() -> list[Run]:
     }
     parts = [Run(name, recipe=replace(base, **change)) for name, change in changes.items()]
     parts.append(Run("all patches", patch_drop=0.0))
+    parts.append(Run("log floor 1e-7", sound={"log_floor": 1e-7}))
     parts.append(Run("16 kHz", sound={"sample_rate": 16_000, "n_fft": 1024, "hop_length": 320}))
     parts.append(Run("100 frames a second", sound={"hop_length": 320}))
     return on_folds(parts)
@@ -132,37 +134,42 @@ def learning_curve() -> list[Run]:
 
 
 def averaged() -> list[Run]:
-    """A pair for each seed; and one committee of three seeds of each model, and of all six."""
+    """ViT and ConvNet together, for each seed; and three seeds of the one, of the other, and of both."""
     vit, convnet = (on_folds([Run("full", role, recipe=RECIPES[role])], seeds=(0, 1, 2)) for role in ("vit", "convnet"))
-    pairs = [
-        Run("ViT and ConvNet", members=both, fold=both[0].fold, seed=both[0].seed)
-        for both in zip(vit, convnet, strict=True)
-    ]
-    committees = {
-        "ViT, three seeds": vit,
-        "ConvNet, three seeds": convnet,
-        "ViT and ConvNet, three seeds": vit + convnet,
-    }
-    for name, models in committees.items():
-        pairs += [Run(name, members=tuple(one for one in models if one.fold == fold), fold=fold) for fold in FOLDS]
-    return [replace(run, recipe=replace(run.recipe, seed=run.seed)) for run in pairs]
+    runs = [replace(one, variant="averaged", members=(one, other)) for one, other in zip(vit, convnet, strict=True)]
+    for models in (vit, convnet, vit + convnet):
+        of_fold = {fold: tuple(one for one in models if one.fold == fold) for fold in FOLDS}
+        runs += [Run("three seeds averaged", members=members, fold=fold) for fold, members in of_fold.items()]
+    return runs
 
 
 def tuning() -> list[Run]:
-    """Of two of the five folds, to keep it short: what was tried is all here, the failures too."""
-    base = RECIPES["vit"]
-    variants = [
-        Run("25 epochs, half of the patches", recipe=replace(base, epochs=25), patch_drop=0.5),
-        Run("25 epochs, all patches", recipe=replace(base, epochs=25), patch_drop=0.0),
-        Run("25 epochs, three quarters of the patches", recipe=replace(base, epochs=25), patch_drop=0.25),
-        Run("50 epochs, half of the patches", recipe=replace(base, epochs=50), patch_drop=0.5),
-        Run(
-            "25 epochs, three quarters of the patches, rate 5e-4",
-            recipe=replace(base, epochs=25, lr=5e-4),
-            patch_drop=0.25,
-        ),
-    ]
-    return on_folds([replace(run, inner=True) for run in variants], folds=(1, 2))
+    """On validation clips inside the training folds; all that was tried to its end, some of it on two of the five folds."""
+    vit, deep = RECIPES["vit"], {"log_floor": 1e-7}
+    runs = on_folds(
+        [
+            Run("recipe"),
+            Run("log floor 1e-7", sound=deep),
+            Run("log floor 1e-7", "convnet", recipe=RECIPES["convnet"], sound=deep),
+            Run("log floor 1e-7, all patches", sound=deep, patch_drop=0.0),
+        ]
+    )
+    runs += on_folds(
+        [
+            Run("recipe", "convnet", recipe=RECIPES["convnet"]),
+            Run("log floor 1e-7, half of the patches", sound=deep, patch_drop=0.5),
+            Run(
+                "log floor 1e-7, half of the patches, 50 epochs",
+                recipe=replace(vit, epochs=50),
+                sound=deep,
+                patch_drop=0.5,
+            ),
+            Run("log floor 1e-7, rate 5e-4", recipe=replace(vit, lr=5e-4), sound=deep),
+            Run("log floor 1e-7, rate 1e-4", recipe=replace(vit, lr=1e-4), sound=deep),
+        ],
+        folds=(1, 2),
+    )
+    return [replace(run, inner=True) for run in runs]
 
 
 EXPERIMENTS = {
@@ -268,7 +275,7 @@ def settings(run: Run, here: session.Session) -> tuple[session.Session, str, str
         members = [settings(member, here)[1:] for member in run.members]
         digest = hashlib.sha256("".join(digest for _, digest in members).encode()).hexdigest()[:16]
         return here, " + ".join(dict.fromkeys(name for name, _ in members)), digest
-    here = replace(here, **run.sound)
+    here = replace(here, **SOUND | run.sound)
     name = getattr(NANO if run.nano else here, run.role)
     weights = backbones.NANO / f"{name}.safetensors"
     facts = {

@@ -50,6 +50,7 @@ class Session:
     epochs: int
     seconds: float = 5.12
     n_mels: int = 128
+    log_floor: float = 1e-7  # least power before the logarithm
     seed: int = 0
     device: torch.device = torch.device("cpu")
     data: Path | None = None
@@ -68,9 +69,9 @@ class Session:
         return self.n_mels, self.num_samples // self.hop_length
 
     @property
-    def log_mel(self) -> dict[str, int]:
+    def log_mel(self) -> dict[str, int | float]:
         """The settings of `spectrograms.LogMel` for this profile."""
-        return {name: getattr(self, name) for name in ("sample_rate", "n_fft", "hop_length", "n_mels")}
+        return {name: getattr(self, name) for name in ("sample_rate", "n_fft", "hop_length", "n_mels", "log_floor")}
 
 
 # From the smallest to the largest: what one cannot have is replaced by what stands above it.

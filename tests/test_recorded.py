@@ -145,7 +145,8 @@ def test_what_is_recorded_belongs_to_the_experiment(name):
     assert set(found) <= planned
     assert set(rows["experiment"]) <= {name}
     assert set(rows["dataset"]) <= {"esc10"}
-    np.testing.assert_allclose([np.mean(each) for each in recorded.correct(rows)], rows["accuracy"], atol=1e-6)
+    shares = rows["correct"].map(lambda letters: letters.count("y") / len(letters))  # folds inside folds differ in size
+    np.testing.assert_allclose(shares, rows["accuracy"], atol=1e-6)
     assert not rows.duplicated(["model", "pretrained", "variant", "fold", "seed"]).any()
 
 
@@ -357,6 +358,6 @@ def test_the_table_of_the_readme_is_what_was_recorded():
 
 def test_the_card_says_what_was_tried():
     card = (recorded.FOLDER / "README.md").read_text(encoding="utf-8")
-    for _, rows in recorded.read("tuning").groupby("variant"):
+    for _, rows in recorded.read("tuning").groupby(["model", "variant"]):
         accuracies = rows.sort_values("fold")["accuracy"]
         assert f"| {' | '.join(f'{100 * one:.1f}' for one in accuracies)} |" in card

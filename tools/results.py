@@ -7,21 +7,24 @@ from timm.models import get_arch_name
 from helpers import recorded
 
 README = Path(__file__).resolve().parents[1] / "README.md"
+LEARNS = {"full": "all", "half-frozen": "second half", "frozen": "head"}
+LEARNS |= {"averaged": "all; averaged", "three seeds averaged": "all; 3 seeds averaged"}
 START, END = "<!-- results -->\n", "<!-- end of results -->"
 
 
 def table() -> str:
     """Mean accuracy on the five official folds of ESC-10, of every model that has been tested on all of them."""
     rows = []
-    for name in ("esc10", "nano"):
+    for name in ("averaged", "esc10", "nano"):
         for (model, pretrained, variant), line in recorded.summary(recorded.read(name)).iterrows():
             if line["folds"] < 5:
                 continue
             start = "photographs" if pretrained else "nothing"
-            learns = {"full": "all", "half-frozen": "second half", "frozen": "head"}[variant]
+            learns = LEARNS[variant]
+            models = " + ".join(f"`{get_arch_name(one)}`" for one in model.split(" + "))
             seeds = "-" if line["seeds"] == 1 else f"{100 * line['seed_spread']:.1f}"
             rows.append(
-                f"| `{get_arch_name(model)}` | {start} | {learns} | {100 * line['accuracy']:.1f} "
+                f"| {models} | {start} | {learns} | {100 * line['accuracy']:.1f} "
                 f"| {100 * line['fold_spread']:.1f} | {seeds} ({line['seeds']:.0f}) | {line['minutes']:.1f} |"
             )
     head = ["| model | starts from | learns | accuracy, % | ± folds | ± seeds (number) | minutes a fold |"]

@@ -6,7 +6,8 @@ The usual way is AST's: Kaldi's features computed clip by clip in the loader, a 
 attention as separate products, float32. All ways train one backbone with `fine_tuning.train_one_epoch` on the same noise,
 on all cores or the GPU, in turns; the median of the rounds counts, and the ratios are what to read. The share of the peak
 is that of the products (counted by torch) in what the same machine reaches on one large product of matrices, measured
-beside them in the same precision. That no accuracy is lost on the way is for `experiments/recipe.csv` to show, as far as it goes.
+beside them in the same precision. The last line is the way of this series on a GPU, the one before it that on a CPU, where
+attention in one piece has a slow backward (`fine_tuning.suit_cpu`). That no accuracy is lost on the way is for `experiments/recipe.csv` to show, as far as it goes.
 """
 
 import argparse
@@ -54,11 +55,11 @@ def ways(precision: str) -> list[Way]:
     steps = [Way("the usual way: Kaldi clip by clip, 10 ms, stride 10, float32")]
     for name, change in {
         "features from the cache": {"cached": True},
-        "attention in one piece": {"fused": True},
         f"precision {precision}": {"precision": precision},
         "patches side by side": {"stride": 16},
         "a frame every 20 ms": {"frames": 256},
         "a quarter of the patches left out in training": {"patch_drop": 0.25},
+        "attention in one piece: the way on GPUs only": {"fused": True},
     }.items():
         steps.append(replace(steps[-1], name=name, **change))
     return steps
