@@ -16,7 +16,7 @@
 A run trains on four official folds for a number of epochs fixed before, and is tested once, on the fifth. It is one row,
 written when it is done, and never made again; stopped, it goes on from its last epoch. Models and sounds are those of
 `session.start()`: set VISION_WEIGHTS and AUDIO_DATA, or have a network. Checkpoints lie in RUNS until the row is written;
-what each model said of the test clips stays there, for `averaged`, which trains again what is not there.
+what the members of `averaged` said of the test clips is kept in `predictions`, and they are trained again if it is not there.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from accelerate.utils import set_seed
 from scipy.special import softmax
 from torch import Tensor, nn
 
-from helpers import backbones, clips, fine_tuning, positions, recorded, session, spectrograms
+from helpers import backbones, clips, fine_tuning, patches, positions, recorded, session, spectrograms
 from helpers.fine_tuning import Recipe
 
 RECIPES = {
@@ -66,12 +66,17 @@ class Run:
     inner: bool = False  # tested on validation clips inside the training folds
     fold: int = 1
     seed: int = 0
+    kept: bool = False  # whether its logits are kept, for averages
     members: tuple["Run", ...] = ()  # in place of a training: the runs whose probabilities are averaged
 
 
-# -------------------------------------------------------------------------------------------------- the experiments--
+# ----------------------------------------------------------------------------------------------------- the experiments
 def esc10() -> list[Run]:
-    models = [Run("full", role, trained, RECIPES[role]) for role in ("vit", "convnet") for trained in (True, False)]
+    models = [
+        Run("full", role, trained, RECIPES[role], kept=trained)
+        for role in ("vit", "convnet")
+        for trained in (True, False)
+    ]
     parts = {"frozen": freeze, "half-frozen": freeze_half}
     less = [
         Run(name, role, recipe=RECIPES[role], change=change)
@@ -112,12 +117,14 @@ def recipe() -> list[Run]:
         "without layer decay": {"layer_decay": None},
         "12 epochs": {"epochs": 12},
         "50 epochs": {"epochs": 50},
+        "float32": {"precision": "no"},
     }
     parts = [Run(name, recipe=replace(base, **change)) for name, change in changes.items()]
     parts.append(Run("all patches", patch_drop=0.0))
     parts.append(Run("log floor 1e-7", sound={"log_floor": 1e-7}))
     parts.append(Run("16 kHz", sound={"sample_rate": 16_000, "n_fft": 1024, "hop_length": 320}))
     parts.append(Run("100 frames a second", sound={"hop_length": 320}))
+    parts.append(Run("patches that overlap", change=overlap_patches))
     return on_folds(parts)
 
 
@@ -135,7 +142,8 @@ def learning_curve() -> list[Run]:
 
 def averaged() -> list[Run]:
     """ViT and ConvNet together, for each seed; and three seeds of the one, of the other, and of both."""
-    vit, convnet = (on_folds([Run("full", role, recipe=RECIPES[role])], seeds=(0, 1, 2)) for role in ("vit", "convnet"))
+    of_role = {role: Run("full", role, recipe=RECIPES[role], kept=True) for role in ("vit", "convnet")}
+    vit, convnet = (on_folds([one], seeds=(0, 1, 2)) for one in of_role.values())
     runs = [replace(one, variant="averaged", members=(one, other)) for one, other in zip(vit, convnet, strict=True)]
     for models in (vit, convnet, vit + convnet):
         of_fold = {fold: tuple(one for one in models if one.fold == fold) for fold in FOLDS}
@@ -227,6 +235,11 @@ def redraw_stem(model: nn.Module, name: str) -> None:
 def copy_input(model: nn.Module, name: str) -> None:
     """The stem keeps its three colours, and each reads a copy of the spectrogram."""
     model.register_forward_pre_hook(lambda _, inputs: (inputs[0].expand(-1, 3, -1, -1),))
+
+
+def overlap_patches(model: nn.Module, name: str) -> None:
+    """A patch every 10 mel bins and frames, as in AST, in place of every 16."""
+    patches.overlap(model, 10)
 
 
 def crop_table(model: nn.Module, name: str) -> None:
@@ -322,8 +335,8 @@ def checkpoint_folder(here: session.Session, digest: str) -> Path:
 
 
 def train_and_test(run: Run, here: session.Session, digest: str, name: str) -> dict[str, np.ndarray]:
-    """Logits and labels of the test clips, and how long it took; kept in RUNS."""
-    kept = here.runs / "experiments" / f"{digest}.npz"
+    """Logits and labels of the test clips, and how long it took."""
+    kept = recorded.FOLDER / "predictions" / f"{digest}.npz"
     if kept.exists():
         return dict(np.load(kept))
     sounds = clips.load(here.dataset, sample_rate=here.sample_rate)
@@ -339,9 +352,11 @@ def train_and_test(run: Run, here: session.Session, digest: str, name: str) -> d
     logits = fine_tuning.evaluate(model, features[test], mean=mean, std=std)
     rates = np.array([epoch["clips_per_second"] for epoch in history])
     tested = {"logits": logits.numpy(), "labels": labels[test], "clips": np.array(len(train)), "rates": rates}
-    part = kept.with_suffix(f".{uuid.uuid4().hex}.npz")
-    np.savez(part, **tested)
-    part.replace(kept)
+    if run.kept:
+        kept.parent.mkdir(exist_ok=True)
+        part = kept.with_suffix(f".{uuid.uuid4().hex}.part.npz")
+        np.savez_compressed(part, **tested)
+        part.replace(kept)
     return tested
 
 
@@ -369,7 +384,9 @@ def do(run: Run, here: session.Session, digest: str, name: str) -> dict:
         "minutes": round(float(seconds / 60), 2),
         "clips_per_second": round(float(1 / np.sum(np.divide(1, rates))), 1),
         "device": f"{here.device.type}, {torch.get_num_threads()} threads",
-        "precision": fine_tuning.fast_precision(here.device),
+        "precision": fine_tuning.fast_precision(here.device)
+        if run.recipe.precision == "auto"
+        else run.recipe.precision,
         "profile": here.profile,
         "torch": torch.__version__,
         "timm": timm.__version__,

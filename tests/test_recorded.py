@@ -231,6 +231,8 @@ def test_what_is_done_to_a_stem(here):
     copied = model_of(here, change=experiments.copy_input, in_chans=3).eval()
     copied.head.load_state_dict(whole.head.state_dict())
     torch.testing.assert_close(copied(x), whole(x), rtol=1e-3, atol=1e-4)
+    overlapping = model_of(here, change=experiments.overlap_patches, patch_drop=0.0).eval()
+    assert overlapping.forward_features(x).shape[1] == 1 + 12 * 25  # (128 - 16) // 10 + 1, (256 - 16) // 10 + 1
 
 
 def test_what_is_done_to_a_table(here):
@@ -269,16 +271,16 @@ def test_an_experiment_is_made_once_and_goes_on_after_a_stop(here, folder, monke
     assert recorded.read("esc10_synthetic")["fold"].tolist() == [1]
     experiments.main(arguments)
     assert recorded.read("esc10_synthetic")["fold"].tolist() == [1, 2]
-    assert len(trained) == 2  # what the second said was kept before the stop
+    assert len(trained) == 3  # the second was trained before the stop; its checkpoints were all there
     assert "0 runs are missing" not in capsys.readouterr().out
     experiments.main(arguments)
     assert "0 runs are missing of 2" in capsys.readouterr().out
     experiments.main(["channels", *arguments[1:]])
-    assert len(trained) == 2  # it is a run of esc10, and its row is taken over
+    assert len(trained) == 3  # it is a run of esc10, and its row is taken over
     one, other = recorded.read("channels_synthetic").iloc[0], recorded.read("esc10_synthetic").iloc[0]
     assert one["accuracy"] == other["accuracy"]
     assert one["variant"] == "sum"
-    assert not [path for path in (here.runs / "experiments").iterdir() if path.is_dir()]
+    assert not list((here.runs / "experiments").iterdir())
     assert not list(folder.glob("esc10.csv"))  # another data set has its own file
 
 
@@ -299,7 +301,7 @@ def test_a_run_in_work_elsewhere_is_passed_over(here, folder, monkeypatch, capsy
 def test_an_average_is_of_probabilities_and_trains_what_is_not_there(here, folder, monkeypatch):
     recipe = replace(experiments.RECIPES["vit"], epochs=1)
     one, other = (
-        experiments.Run("full", recipe=replace(recipe, seed=seed), nano=True, clips_per_class=4, seed=seed)
+        experiments.Run("full", recipe=replace(recipe, seed=seed), nano=True, clips_per_class=4, seed=seed, kept=True)
         for seed in (0, 1)
     )
     monkeypatch.setitem(experiments.EXPERIMENTS, "esc10", lambda: [one])
@@ -312,13 +314,13 @@ def test_an_average_is_of_probabilities_and_trains_what_is_not_there(here, folde
     assert len(trained) == 2  # what the first model said was kept
 
     row = recorded.read("averaged_synthetic").iloc[0]
-    kept = [dict(np.load(path)) for path in (here.runs / "experiments").glob("*.npz")]
+    kept = [dict(np.load(path)) for path in (folder / "predictions").glob("*.npz")]
     mean = torch.stack([torch.from_numpy(each["logits"]).softmax(dim=1) for each in kept]).mean(dim=0)
     right = mean.argmax(dim=1).numpy() == kept[0]["labels"]
     assert recorded.correct(recorded.read("averaged_synthetic"))[0].tolist() == right.tolist()
     assert row["minutes"] > 0
     assert row["model"] == "vit_nano_patch16_224"
-    assert not [path for path in (here.runs / "experiments").iterdir() if path.is_dir()]
+    assert not list((here.runs / "experiments").iterdir())
 
 
 def stop_after(count, append):
