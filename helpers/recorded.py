@@ -88,13 +88,18 @@ def correct(rows: pd.DataFrame) -> np.ndarray:
     return np.array([[letter == "y" for letter in letters] for letters in rows["correct"]])
 
 
+def balanced(rows: pd.DataFrame, by: Sequence[str] = ("model", "pretrained", "variant")) -> pd.DataFrame:
+    """The rows of those seeds that were tested on all folds that their group has: another one would weigh some folds more."""
+    folds = rows.groupby([*by, "seed"])["fold"].transform("nunique")
+    return rows[folds == rows.assign(folds=folds).groupby(list(by))["folds"].transform("max")]
+
+
 def summary(rows: pd.DataFrame, by: Sequence[str] = ("model", "pretrained", "variant")) -> pd.DataFrame:
-    """Mean accuracy of each group of runs, its spread over folds and over seeds (standard deviations), and its size.
+    """Mean accuracy of each group of `balanced` runs, its spread over folds and seeds (standard deviations), and its size.
 
     The spread over folds is that of the folds' means over seeds, and the other way round; NaN where there is only one.
     """
-
-    by = list(by)
+    by, rows = list(by), balanced(rows, by)
     folds, seeds = (
         rows.groupby([*by, each], sort=False)["accuracy"].mean().groupby(by, sort=False) for each in ("fold", "seed")
     )

@@ -137,6 +137,17 @@ def test_the_summary_separates_folds_from_seeds(folder):
     assert (line["folds"], line["seeds"], line["runs"]) == (2, 2, 4)
 
 
+def test_a_seed_that_lacks_a_fold_does_not_count_yet(folder):
+    for fold, seed, accuracy in ((1, 0, 0.8), (2, 0, 0.6), (1, 1, 1.0)):
+        recorded.append("trial", ROW | {"fold": fold, "seed": seed, "accuracy": accuracy, "run": f"{fold}{seed}"})
+    recorded.append("trial", ROW | {"variant": "begun", "run": "b"})
+    rows = recorded.read("trial")
+    assert recorded.balanced(rows)["run"].tolist() == ["10", "20", "b"]
+    found = recorded.summary(rows).set_index(["runs"])
+    assert found.loc[2, "accuracy"] == pytest.approx(0.7)
+    assert found.loc[1, "accuracy"] == 0.75
+
+
 @pytest.mark.parametrize("name", experiments.EXPERIMENTS)
 def test_what_is_recorded_belongs_to_the_experiment(name):
     rows = recorded.read(name)
@@ -148,6 +159,38 @@ def test_what_is_recorded_belongs_to_the_experiment(name):
     shares = [letters.count("y") / len(letters) for letters in rows["correct"]]  # inner folds differ in size
     np.testing.assert_allclose(shares, rows["accuracy"], atol=1e-6)
     assert not rows.duplicated(["model", "pretrained", "variant", "fold", "seed"]).any()
+
+
+@pytest.mark.parametrize(
+    ("name", "better", "worse", "points"),
+    [
+        ("esc10", ("vit_tiny", True, "full"), ("vit_tiny", False, "full"), 20),
+        ("esc10", ("vit_tiny", True, "full"), ("vit_tiny", True, "frozen"), 5),
+        ("esc10", ("mobilenetv2", True, "full"), ("mobilenetv2", False, "full"), 10),
+        ("nano", ("vit_nano", True, "full"), ("vit_nano", False, "full"), 12),
+    ],
+)
+def test_what_the_recorded_runs_show(name, better, worse, points):
+    """Fold by fold, so that the clips are the same; as soon as both rows have all folds."""
+    found = recorded.balanced(recorded.read(name))
+    folds = []
+    for model, pretrained, variant in (better, worse):
+        rows = found[
+            found["model"].str.startswith(model) & (found["pretrained"] == pretrained) & (found["variant"] == variant)
+        ]
+        folds.append(100 * rows.groupby("fold")["accuracy"].mean())
+    gain = folds[0] - folds[1]
+    if gain.notna().sum() < 5:
+        pytest.skip(f"{name} is not recorded on five folds yet")
+    assert gain.mean() > points
+    assert (gain > 0).all()
+
+
+def test_two_models_averaged_do_as_well_as_people():
+    line = recorded.summary(recorded.read("averaged")).loc[(slice(None), True, "averaged"), :].iloc[0]
+    assert line["folds"] == 5
+    assert line["accuracy"] >= 0.957
+    assert line["minutes"] < 2 * 10  # minutes of one core, in ten minutes on two
 
 
 # --- the runs ----------------------------------------------------------------------------------------------------------
