@@ -12,6 +12,7 @@ import pytest
 import torch
 from filelock import FileLock
 
+from experiments import changes
 from experiments import run as experiments
 from experiments.benchmark import training
 from helpers import backbones, clips, fine_tuning, recorded, session
@@ -244,10 +245,10 @@ def test_no_test_clip_trains():
 
 def test_frozen_models_keep_what_they_should(here):
     learning = lambda model: {name for name, p in model.named_parameters() if p.requires_grad}
-    assert learning(model_of(here, change=experiments.freeze)) == {"head.weight", "head.bias"}
-    deit = model_of(here, role="deit", change=experiments.freeze)
+    assert learning(model_of(here, change=changes.freeze)) == {"head.weight", "head.bias"}
+    deit = model_of(here, role="deit", change=changes.freeze)
     assert learning(deit) == {"head.weight", "head.bias", "head_dist.weight", "head_dist.bias"}
-    half = learning(model_of(here, change=experiments.freeze_half))
+    half = learning(model_of(here, change=changes.freeze_half))
     assert {name.split(".")[1] for name in half if name.startswith("blocks")} == {"2", "3"}
     assert {"norm.weight", "head.weight"} <= half
     assert not {"pos_embed", "cls_token", "patch_embed.proj.weight"} & half
@@ -256,7 +257,7 @@ def test_frozen_models_keep_what_they_should(here):
 def test_half_of_a_mobilenet():
     here = replace(session.PROFILES["laptop"])
     model = backbones.create(here.convnet, here, pretrained=False, in_chans=1)
-    experiments.freeze_half(model, here.convnet)
+    changes.freeze_half(model, here.convnet)
     learning = [name for name, p in model.named_parameters() if p.requires_grad]
     assert all(
         name.startswith(("blocks.3", "blocks.4", "blocks.5", "blocks.6", "conv_head", "bn2", "classifier"))
@@ -269,24 +270,24 @@ def test_what_is_done_to_a_stem(here):
     x = torch.randn(2, 1, *here.img_size)
     whole = model_of(here).eval()
     stem = whole.patch_embed.proj.weight
-    torch.testing.assert_close(model_of(here, change=experiments.average_stem).patch_embed.proj.weight, stem / 3)
-    assert not torch.equal(model_of(here, change=experiments.redraw_stem).patch_embed.proj.weight, stem)
-    copied = model_of(here, change=experiments.copy_input, in_chans=3).eval()
+    torch.testing.assert_close(model_of(here, change=changes.average_stem).patch_embed.proj.weight, stem / 3)
+    assert not torch.equal(model_of(here, change=changes.redraw_stem).patch_embed.proj.weight, stem)
+    copied = model_of(here, change=changes.copy_input, in_chans=3).eval()
     copied.head.load_state_dict(whole.head.state_dict())
     torch.testing.assert_close(copied(x), whole(x), rtol=1e-3, atol=1e-4)
-    overlapping = model_of(here, change=experiments.overlap_patches, patch_drop=0.0).eval()
+    overlapping = model_of(here, change=changes.overlap_patches, patch_drop=0.0).eval()
     assert overlapping.forward_features(x).shape[1] == 1 + 12 * 25  # (128 - 16) // 10 + 1, (256 - 16) // 10 + 1
 
 
 def test_what_is_done_to_a_table(here):
     table = model_of(here).pos_embed
     differ = {}
-    for change in (experiments.crop_table, experiments.redraw_table, experiments.shuffle_table, experiments.trap_table):
+    for change in (changes.crop_table, changes.redraw_table, changes.shuffle_table, changes.trap_table):
         other = model_of(here, change=change).pos_embed
         assert other.shape == table.shape
         differ[change.__name__] = ((other - table).norm() / table.norm()).item()
     assert all(0.05 < value < 2 for value in differ.values()), differ
-    shuffled = model_of(here, change=experiments.shuffle_table).pos_embed
+    shuffled = model_of(here, change=changes.shuffle_table).pos_embed
     torch.testing.assert_close(shuffled.sum(dim=1), table.sum(dim=1), rtol=1e-3, atol=1e-3)
 
 

@@ -1,0 +1,175 @@
+"""The recorded experiments as lists of runs: what is trained, how, and on which folds and seeds."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from torch import nn
+
+from experiments import changes
+from helpers import session
+from helpers.fine_tuning import Recipe
+
+RECIPES = {
+    "vit": Recipe(epochs=25, lr=2e-4, layer_decay=0.75, mixup=1.0),
+    "convnet": Recipe(epochs=25, lr=1e-3, layer_decay=None, mixup=1.0),
+}
+RECIPES["deit"] = RECIPES["vit"]
+SOUND = {"log_floor": 1e-2}  # how deep silence is: `tuning` has the lower ones
+NANO = session.PROFILES["offline"]
+FOLDS = range(1, 6)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training and its test."""
+
+    variant: str
+    role: str = "vit"
+    pretrained: bool = True
+    recipe: Recipe = RECIPES["vit"]
+    nano: bool = False  # the embedded model of that role, whatever the session has
+    change: Callable[[nn.Module, str], None] | None = None  # what is done to the new model; it may use the model's name
+    in_chans: int = 1
+    patch_drop: float = 0.25  # share of the patches that a ViT does not see in training, PaSST's patchout
+    sound: dict = field(default_factory=dict)  # settings of the session that differ, beside SOUND
+    clips_per_class: int | None = None  # all of them
+    inner: bool = False  # tested on validation clips inside the training folds
+    fold: int = 1
+    seed: int = 0
+    kept: bool = False  # whether its logits are kept, for averages
+    members: tuple["Run", ...] = ()  # in place of a training: the runs whose probabilities are averaged
+
+
+def esc10() -> list[Run]:
+    models = [
+        Run("full", role, trained, RECIPES[role], kept=trained)
+        for role in ("vit", "convnet")
+        for trained in (True, False)
+    ]
+    parts = {"frozen": changes.freeze, "half-frozen": changes.freeze_half}
+    less = [
+        Run(name, role, recipe=RECIPES[role], change=change)
+        for role in ("vit", "convnet")
+        for name, change in parts.items()
+    ]
+    return on_folds(models) + on_folds(less) + on_folds(models, seeds=(1, 2))
+
+
+def nano() -> list[Run]:
+    models = [Run("full", role, trained, RECIPES[role], nano=True) for role in RECIPES for trained in (True, False)]
+    return on_folds(models, seeds=(0, 1, 2))
+
+
+def channels() -> list[Run]:
+    variants = [
+        Run("sum"),
+        Run("mean", change=changes.average_stem),
+        Run("copy", change=changes.copy_input, in_chans=3),
+        Run("random", change=changes.redraw_stem),
+    ]
+    return on_folds(variants)
+
+
+def position_tables() -> list[Run]:
+    tables = {
+        "cropped": changes.crop_table,
+        "re-initialised": changes.redraw_table,
+        "shuffled": changes.shuffle_table,
+        "trapped": changes.trap_table,
+    }
+    return on_folds([Run("interpolated"), *(Run(name, change=change) for name, change in tables.items())])
+
+
+def recipe() -> list[Run]:
+    base = RECIPES["vit"]
+    differences = {
+        "whole recipe": {},
+        "without mixup": {"mixup": 0.0},
+        "without masks": {"max_mels": 0, "max_frames": 0},
+        "without roll": {"roll": False},
+        "without gain": {"gain_db": 0.0},
+        "without layer decay": {"layer_decay": None},
+        "12 epochs": {"epochs": 12},
+        "50 epochs": {"epochs": 50},
+        "float32": {"precision": "no"},
+    }
+    parts = [Run(name, recipe=replace(base, **difference)) for name, difference in differences.items()]
+    parts.append(Run("all patches", patch_drop=0.0))
+    parts.append(Run("log floor 1e-7", sound={"log_floor": 1e-7}))
+    parts.append(Run("16 kHz", sound={"sample_rate": 16_000, "n_fft": 1024, "hop_length": 320}))
+    parts.append(Run("100 frames a second", sound={"hop_length": 320}))
+    parts.append(Run("patches that overlap", change=changes.overlap_patches))
+    return on_folds(parts)
+
+
+def learning_curve() -> list[Run]:
+    """Every size gets 200 updates: few clips are seen more often, not less."""
+    runs = []
+    for count in (2, 4, 8, 16, 32):
+        updates_per_epoch = -(-10 * count // RECIPES["vit"].batch_size)
+        epochs = replace(RECIPES["vit"], epochs=round(200 / updates_per_epoch))
+        runs += [
+            Run(f"{count} clips a class", "vit", trained, epochs, clips_per_class=count) for trained in (True, False)
+        ]
+    return on_folds(runs)
+
+
+def averaged() -> list[Run]:
+    """ViT and ConvNet together, for each seed; and three seeds of the one, of the other, and of both."""
+    of_role = {role: Run("full", role, recipe=RECIPES[role], kept=True) for role in ("vit", "convnet")}
+    vit, convnet = (on_folds([one], seeds=(0, 1, 2)) for one in of_role.values())
+    runs = [replace(one, variant="averaged", members=(one, other)) for one, other in zip(vit, convnet, strict=True)]
+    for models in (vit, convnet, vit + convnet):
+        of_fold = {fold: tuple(one for one in models if one.fold == fold) for fold in FOLDS}
+        runs += [Run("three seeds averaged", members=members, fold=fold) for fold, members in of_fold.items()]
+    return runs
+
+
+def tuning() -> list[Run]:
+    """On validation clips inside the training folds; all that was tried to its end, some of it on two of the five folds."""
+    vit, deep = RECIPES["vit"], {"log_floor": 1e-7}
+    runs = on_folds(
+        [
+            Run("recipe"),
+            Run("log floor 1e-7", sound=deep),
+            Run("log floor 1e-7", "convnet", recipe=RECIPES["convnet"], sound=deep),
+            Run("log floor 1e-7, all patches", sound=deep, patch_drop=0.0),
+        ]
+    )
+    runs += on_folds(
+        [
+            Run("recipe", "convnet", recipe=RECIPES["convnet"]),
+            Run("log floor 1e-7, half of the patches", sound=deep, patch_drop=0.5),
+            Run(
+                "log floor 1e-7, half of the patches, 50 epochs",
+                recipe=replace(vit, epochs=50),
+                sound=deep,
+                patch_drop=0.5,
+            ),
+            Run("log floor 1e-7, rate 5e-4", recipe=replace(vit, lr=5e-4), sound=deep),
+            Run("log floor 1e-7, rate 1e-4", recipe=replace(vit, lr=1e-4), sound=deep),
+        ],
+        folds=(1, 2),
+    )
+    return [replace(run, inner=True) for run in runs]
+
+
+EXPERIMENTS = {
+    "esc10": esc10,
+    "nano": nano,
+    "channels": channels,
+    "positions": position_tables,
+    "recipe": recipe,
+    "learning_curve": learning_curve,
+    "averaged": averaged,
+    "tuning": tuning,
+}
+
+
+def on_folds(runs: list[Run], seeds=(0,), folds=FOLDS) -> list[Run]:
+    """Each run on each fold; one seed of all before the next, so that a stopped experiment compares like with like."""
+    return [
+        replace(run, fold=fold, seed=seed, recipe=replace(run.recipe, seed=seed))
+        for seed, run, fold in itertools.product(seeds, runs, folds)
+    ]
