@@ -4,31 +4,29 @@ Each takes the model, which it changes in place, and its timm name.
 """
 
 import torch
+from timm import utils
 from torch import Tensor, nn
 
 from helpers import backbones, patches, positions, session
 
 
 def freeze(model: nn.Module, name: str) -> None:
-    """Only the heads learn; batch norms keep counting their statistics."""
-    learning = {id(parameter) for head in _heads(model) for parameter in head.parameters()}
-    for parameter in model.parameters():
-        parameter.requires_grad_(id(parameter) in learning)
+    """Only the heads learn; batch norms keep the statistics of photographs."""
+    utils.freeze(model)
+    utils.unfreeze(model, _heads(model))
 
 
 def freeze_half(model: nn.Module, name: str) -> None:
     """The second half of the blocks learns, and all that comes after them; stem, tokens and positions stay."""
-    freeze(model, name)
-    children = dict(model.named_children())
-    after = list(children)[list(children).index("blocks") + 1 :]
-    half = list(model.blocks)[len(model.blocks) // 2 :]
-    for module in [*half, *(children[each] for each in after)]:
-        module.requires_grad_(True)
+    utils.freeze(model)
+    children, blocks = [child for child, _ in model.named_children()], len(model.blocks)
+    after = children[children.index("blocks") + 1 :]
+    utils.unfreeze(model, [f"blocks.{block}" for block in range(blocks // 2, blocks)] + after)
 
 
-def _heads(model: nn.Module) -> list[nn.Module]:
-    heads = model.get_classifier()
-    return list(heads) if isinstance(heads, (tuple, list)) else [heads]
+def _heads(model: nn.Module) -> list[str]:
+    names = model.pretrained_cfg["classifier"]
+    return [names] if isinstance(names, str) else list(names)
 
 
 def average_stem(model: nn.Module, name: str) -> None:

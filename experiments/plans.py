@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from torch import nn
 
 from experiments import changes
-from helpers import session
+from helpers import recorded, session
 from helpers.fine_tuning import Recipe
 
 RECIPES = {
@@ -15,7 +15,8 @@ RECIPES = {
     "convnet": Recipe(epochs=25, lr=1e-3, layer_decay=None, mixup=1.0),
 }
 RECIPES["deit"] = RECIPES["vit"]
-SOUND = {"log_floor": 1e-2}  # how deep silence is: `tuning` has the lower ones
+SOUND = {"log_floor": 1e-2}  # how deep silence is
+DEEP = {"log_floor": 1e-7}  # as in lessons 01-04; what `tuning` compares with it
 NANO = session.PROFILES["offline"]
 FOLDS = range(1, 6)
 
@@ -29,6 +30,7 @@ class Run:
     pretrained: bool = True
     recipe: Recipe = RECIPES["vit"]
     nano: bool = False  # the embedded model of that role, whatever the session has
+    zero_head: bool = True  # lesson 04's; else the head that timm draws
     change: Callable[[nn.Module, str], None] | None = None  # what is done to the new model; it may use the model's name
     in_chans: int = 1
     patch_drop: float = 0.25  # share of the patches that a ViT does not see in training, PaSST's patchout
@@ -96,7 +98,12 @@ def recipe() -> list[Run]:
     }
     parts = [Run(name, recipe=replace(base, **difference)) for name, difference in differences.items()]
     parts.append(Run("all patches", patch_drop=0.0))
-    parts.append(Run("log floor 1e-7", sound={"log_floor": 1e-7}))
+    for role in ("vit", "convnet"):
+        parts.append(Run("timm's head", role, recipe=RECIPES[role], zero_head=False, kept=True))
+    parts.append(Run("timm's head, log floor 1e-7", zero_head=False, sound=DEEP))
+    parts.append(
+        Run("timm's head, frozen", "convnet", recipe=RECIPES["convnet"], zero_head=False, change=changes.freeze)
+    )
     parts.append(Run("16 kHz", sound={"sample_rate": 16_000, "n_fft": 1024, "hop_length": 320}))
     parts.append(Run("100 frames a second", sound={"hop_length": 320}))
     parts.append(Run("patches that overlap", change=changes.overlap_patches))
@@ -126,33 +133,58 @@ def averaged() -> list[Run]:
     return runs
 
 
+CANDIDATES = {  # what `tuning` tried on all folds with both models, the recipe last
+    "timm's head, log floor 1e-7": {"zero_head": False, "sound": DEEP},
+    "timm's head": {"zero_head": False},
+    "recipe": {},
+}
+
+
+def nested() -> list[Run]:
+    """ViT, ConvNet and both, each fold with what its own validation clips chose, as far as `tuning` has them."""
+    runs = []
+    for fold in FOLDS:
+        chosen = {role: chosen_by_validation(role, fold) for role in ("vit", "convnet")}
+        if None in chosen.values():
+            continue
+        vit, convnet = (
+            Run("full", role, recipe=RECIPES[role], fold=fold, kept=True, **CANDIDATES[variant])
+            for role, variant in chosen.items()
+        )
+        for members in ((vit,), (convnet,), (vit, convnet)):
+            runs.append(Run("chosen in each fold", members[0].role, members=members, fold=fold))
+    return runs
+
+
+def chosen_by_validation(role: str, fold: int) -> str | None:
+    """The candidate that is best on the validation clips inside this fold's training folds; of equals the first."""
+    rows = recorded.read("tuning")
+    rows = rows[rows["model"].str.startswith("vit" if role == "vit" else "mobilenet") & (rows["fold"] == fold)]
+    accuracies = dict(zip(rows["variant"], rows["accuracy"], strict=True))
+    if not CANDIDATES.keys() <= accuracies.keys():
+        return None
+    return max(CANDIDATES, key=accuracies.get)
+
+
 def tuning() -> list[Run]:
     """On validation clips inside the training folds; all that was tried to its end, some of it on two of the five folds."""
-    vit, deep = RECIPES["vit"], {"log_floor": 1e-7}
+    vit, old = RECIPES["vit"], CANDIDATES["timm's head, log floor 1e-7"]
     runs = on_folds(
         [
-            Run("recipe"),
-            Run("log floor 1e-7", sound=deep),
-            Run("log floor 1e-7", "convnet", recipe=RECIPES["convnet"], sound=deep),
-            Run("log floor 1e-7, all patches", sound=deep, patch_drop=0.0),
+            Run(name, role, recipe=RECIPES[role], **differs)
+            for name, differs in CANDIDATES.items()
+            for role in ("vit", "convnet")
         ]
+        + [Run("timm's head, log floor 1e-7, all patches", patch_drop=0.0, **old)]
     )
-    runs += on_folds(
-        [
-            Run("recipe", "convnet", recipe=RECIPES["convnet"]),
-            Run("log floor 1e-7, half of the patches", sound=deep, patch_drop=0.5),
-            Run(
-                "log floor 1e-7, half of the patches, 50 epochs",
-                recipe=replace(vit, epochs=50),
-                sound=deep,
-                patch_drop=0.5,
-            ),
-            Run("log floor 1e-7, rate 5e-4", recipe=replace(vit, lr=5e-4), sound=deep),
-            Run("log floor 1e-7, rate 1e-4", recipe=replace(vit, lr=1e-4), sound=deep),
-        ],
-        folds=(1, 2),
-    )
-    return [replace(run, inner=True) for run in runs]
+    tried = {
+        "half of the patches": {"patch_drop": 0.5},
+        "half of the patches, 50 epochs": {"patch_drop": 0.5, "recipe": replace(vit, epochs=50)},
+        "rate 5e-4": {"recipe": replace(vit, lr=5e-4)},
+        "rate 1e-4": {"recipe": replace(vit, lr=1e-4)},
+    }
+    some = [Run(f"timm's head, log floor 1e-7, {name}", **old, **differs) for name, differs in tried.items()]
+    return [replace(run, inner=True) for run in runs + on_folds(some, folds=(1, 2))]
 
 
 EXPERIMENTS = {
@@ -163,6 +195,7 @@ EXPERIMENTS = {
     "recipe": recipe,
     "learning_curve": learning_curve,
     "averaged": averaged,
+    "nested": nested,
     "tuning": tuning,
 }
 

@@ -7,6 +7,7 @@
     recipe           the recipe with one part changed at a time
     learning_curve   2 to 32 clips a class, pretrained and from scratch
     averaged         several models' probabilities averaged: ViT and ConvNet, three seeds, both
+    nested           both of these and their average, each fold with what its own validation clips chose (`tuning`)
     tuning           what the recipe was chosen by: validation clips inside the training folds, no test clip
 
     python -m experiments.run esc10 --threads 1         # may run twice: two processes share the work
@@ -35,7 +36,7 @@ from scipy.special import softmax
 from torch import nn
 
 from experiments.plans import EXPERIMENTS, NANO, RECIPES, SOUND, Run
-from helpers import backbones, clips, fine_tuning, recorded, session, spectrograms
+from helpers import backbones, clips, fine_tuning, heads, recorded, session, spectrograms
 
 
 # ------------------------------------------------------------------------------------------------------------ one run
@@ -60,6 +61,8 @@ def settings(run: Run, here: session.Session) -> tuple[session.Session, str, str
         "fold": run.fold,
         "inner": run.inner,
     }
+    if run.zero_head:  # said only where it is so: older runs have digests without it
+        facts["zero_head"] = True
     return here, name, hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -70,6 +73,8 @@ def new_model(run: Run, here: session.Session, name: str, num_classes: int) -> n
     model = backbones.create(name, here, pretrained=run.pretrained, **arguments)
     if run.role != "convnet" and run.patch_drop:
         model.patch_drop.num_prefix_tokens = model.num_prefix_tokens  # timm counts 1, DeiT has 2: lesson 04
+    if run.zero_head:
+        heads.replace_head(model, num_classes)
     if run.change:
         run.change(model, name)
     return model
@@ -166,10 +171,15 @@ def already(digest: str, dataset: str) -> dict | None:
     return None
 
 
+def written(file: str) -> set[tuple[str, str]]:
+    """Variants and digests of the rows that are there."""
+    rows = recorded.read(file)
+    return set(zip(rows["variant"], rows["run"], strict=True))
+
+
 def missing(experiment: str, here: session.Session) -> list[tuple[Run, session.Session, str, str]]:
     """What is not yet in the file, with its settings."""
-    rows = recorded.read(file_name(experiment, here.dataset))
-    there = set(zip(rows["variant"], rows["run"], strict=True))
+    there = written(file_name(experiment, here.dataset))
     runs = [(run, *settings(run, here)) for run in EXPERIMENTS[experiment]()]
     return [each for each in runs if (each[0].variant, each[3]) not in there]
 
@@ -196,7 +206,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     for run, place, name, digest in [] if chosen.list else waiting:
         said = f"{name}, {'pretrained' if run.pretrained else 'from scratch'}, {run.variant}, fold {run.fold}, seed {run.seed}"
-        if digest in set(recorded.read(file)["run"]):  # by a process beside this one
+        if (run.variant, digest) in written(file):  # by a process beside this one
             continue
         try:
             row = already(digest, chosen.dataset) or do(run, place, digest, name)

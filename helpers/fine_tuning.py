@@ -172,7 +172,7 @@ def train(
         features: Log-mel spectrograms (clips, 1, n_mels, frames) before standardising, any float type.
         labels: (clips,), 0 to num_classes - 1.
         mean, std: Of the training clips, see `spectrograms.fit_statistics`.
-        after_epoch: Called with the model and the history so far: to draw, or to measure on a validation part.
+        after_epoch: Called with the model, which computes in float32 here, and the history so far: to draw, or to measure.
     Raises:
         ValueError: If labels are out of range, or `folder` holds another configuration's checkpoints.
         FloatingPointError: If a loss is not finite; the last checkpoint stays.
@@ -190,6 +190,7 @@ def train(
     scheduler = make_scheduler(optimizer, recipe, num_updates=recipe.epochs * len(loader))
     augment = make_augment(recipe, num_classes=num_classes, std=std)
     trained, optimizer, loader = accelerator.prepare(model, optimizer, loader)
+    vars(accelerator.unwrap_model(trained, keep_fp32_wrapper=False)).pop("forward", None)  # not wrapped: the loop casts
     history = History()
     accelerator.register_for_checkpointing(scheduler, history)
     with checkpoints.claim(folder, accelerator), _advice_on_memory(recipe):
@@ -211,7 +212,6 @@ def train(
             if folder is not None:
                 checkpoints.save(accelerator, folder, epoch + 1)
     model.to(memory_format=torch.contiguous_format)  # as it came
-    vars(accelerator.unwrap_model(trained, keep_fp32_wrapper=False)).pop("forward", None)  # its own is the class's
     return history.rows
 
 
@@ -287,7 +287,7 @@ def cross_validate(
 def bootstrap_interval(
     correct: np.ndarray, *, level: float = 0.95, draws: int = 10_000, seed: int = 0
 ) -> tuple[float, float]:
-    """The interval in which the accuracy lies, were other clips drawn: from `correct`, one bool (or mean over seeds) a clip."""
+    """Interval of the accuracy on very many clips of the same kind: from `correct`, one bool (or mean over seeds) a clip."""
     generator = np.random.default_rng(seed)
     means = generator.choice(np.asarray(correct, dtype=float), size=(draws, len(correct))).mean(axis=1)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])

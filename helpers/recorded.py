@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock
 
+from helpers.fine_tuning import bootstrap_interval
+
 FOLDER = Path(__file__).resolve().parents[1] / "experiments"
 COLUMNS = {
     "experiment": str,
@@ -108,6 +110,42 @@ def summary(rows: pd.DataFrame, by: Sequence[str] = ("model", "pretrained", "var
     return pd.DataFrame(
         spreads | {"folds": folds.size(), "seeds": seeds.size(), "runs": rows.groupby(by, sort=False).size()}
     ).join(means)
+
+
+def table(name: str, by: Sequence[str] = ("model", "pretrained", "variant")) -> pd.DataFrame:
+    """`summary` of an experiment for readers: in per cent, with each fold, a bootstrap interval, and how many runs a row stands on.
+
+    Rows of one model stand together, the lowest accuracy first. No rows where nothing was run yet.
+    """
+    rows, by = read(name), list(by)
+    rows = balanced(
+        rows.assign(model=rows["model"].str.replace(r"\.\w+", "", regex=True)), by
+    )  # without the weights' tags
+    lines = []
+    for group, runs in rows.groupby(by):
+        of_fold = [correct(fold).mean(axis=0) for _, fold in runs.groupby("fold")]  # clip by clip, over seeds
+        low, high = bootstrap_interval(np.concatenate(of_fold))
+        lines.append(
+            dict(zip(by, group, strict=True))
+            | {
+                "accuracy (%)": f"{100 * np.mean([fold.mean() for fold in of_fold]):.1f}",
+                "in each fold": " ".join(f"{100 * fold.mean():.0f}" for fold in of_fold),
+                "± folds": _spread(runs, "fold"),
+                "± seeds": _spread(runs, "seed"),
+                "95 % interval": f"{100 * low:.1f} to {100 * high:.1f}",
+                "runs (folds x seeds)": f"{len(runs)} ({runs['fold'].nunique()} x {runs['seed'].nunique()})",
+            }
+        )
+    if not lines:
+        return pd.DataFrame(columns=by)
+    lines.sort(key=lambda line: (line.get("model", ""), float(line["accuracy (%)"])))
+    return pd.DataFrame(lines).set_index(by)
+
+
+def _spread(runs: pd.DataFrame, over: str) -> str:
+    """Standard deviation of the means of each fold, or seed; empty where there is only one."""
+    means = 100 * runs.groupby(over)["accuracy"].mean()
+    return f"{means.std():.1f}" if len(means) > 1 else ""
 
 
 def _seal(line: Sequence[str]) -> str:

@@ -270,6 +270,15 @@ def test_mixed_precision_leaves_the_model_as_it_found_it():
     assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
 
 
+def test_what_is_measured_after_an_epoch_is_measured_in_float32():
+    """Or the last point of a curve differs from the result that is printed below it."""
+    seen, (features, _) = [], small_sounds()
+    given = {"mean": STATISTICS["mean"], "std": STATISTICS["std"]}
+    look = lambda model, history: seen.append(fine_tuning.evaluate(model, features, **given))
+    model, _ = train(replace(RECIPE, epochs=2, precision="bf16"), after_epoch=look)
+    torch.testing.assert_close(seen[-1], fine_tuning.evaluate(model, features, **given), rtol=0, atol=1e-6)
+
+
 # figure and explorer of the lesson
 
 

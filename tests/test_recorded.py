@@ -12,7 +12,7 @@ import pytest
 import torch
 from filelock import FileLock
 
-from experiments import changes
+from experiments import changes, plans
 from experiments import run as experiments
 from experiments.benchmark import training
 from helpers import backbones, clips, fine_tuning, recorded, session
@@ -138,6 +138,36 @@ def test_the_summary_separates_folds_from_seeds(folder):
     assert (line["folds"], line["seeds"], line["runs"]) == (2, 2, 4)
 
 
+def test_the_table_of_readers_is_the_summary(folder):
+    for fold, seed, letters in ((1, 0, "yyyn"), (2, 0, "yynn"), (1, 1, "yyyy"), (2, 1, "ynnn")):
+        row = {
+            "fold": fold,
+            "seed": seed,
+            "correct": letters,
+            "accuracy": letters.count("y") / 4,
+            "run": f"{fold}{seed}",
+        }
+        recorded.append("trial", ROW | row)
+    recorded.append(
+        "trial", ROW | {"variant": "better", "accuracy": 1.0, "correct": "yyyy", "run": "b", "model": "small.tag"}
+    )
+    recorded.append(
+        "trial", ROW | {"variant": "worse", "accuracy": 0.25, "correct": "nnny", "run": "w", "model": "small.tag"}
+    )
+    table = recorded.table("trial")
+    assert table.index.get_level_values("variant").tolist() == ["worse", "better", "full"]  # by model, then accuracy
+    line, lines = table.iloc[2], recorded.summary(recorded.read("trial"))
+    full = lines.loc[("small, with a comma", True, "full")]
+    assert line["accuracy (%)"] == f"{100 * full['accuracy']:.1f}" == "62.5"
+    assert line["in each fold"] == "88 38"
+    assert [line["± folds"], line["± seeds"]] == [f"{100 * full[each]:.1f}" for each in ("fold_spread", "seed_spread")]
+    assert line["runs (folds x seeds)"] == "4 (2 x 2)"
+    low, high = (float(end) for end in line["95 % interval"].split(" to "))
+    assert low < 62.5 < high
+    assert table.iloc[0]["± folds"] == ""
+    assert recorded.table("nothing").empty
+
+
 def test_a_seed_that_lacks_a_fold_does_not_count_yet(folder):
     for fold, seed, accuracy in ((1, 0, 0.8), (2, 0, 0.6), (1, 1, 1.0)):
         recorded.append("trial", ROW | {"fold": fold, "seed": seed, "accuracy": accuracy, "run": f"{fold}{seed}"})
@@ -192,6 +222,15 @@ def test_two_models_averaged_do_as_well_as_people():
     assert line["folds"] == 5
     assert line["accuracy"] >= 0.957
     assert line["minutes"] < 2 * 10  # minutes of one core, in ten minutes on two
+
+
+def test_a_head_of_zeros_helps_the_convnet_in_every_trial():
+    rows = recorded.read("tuning")
+    rows = rows[rows["model"].str.startswith("mobilenet")].set_index(["variant", "fold"])["accuracy"]
+    gain = rows["recipe"] - rows["timm's head"]
+    assert len(gain) == 5
+    assert (gain > 0).all()
+    assert gain.mean() > 0.02
 
 
 # --- the runs ----------------------------------------------------------------------------------------------------------
@@ -266,9 +305,31 @@ def test_half_of_a_mobilenet():
     assert any(name.startswith("conv_head") for name in learning)
 
 
+def test_batch_norms_of_a_frozen_convnet_keep_the_statistics_of_photographs(here):
+    frozen, free = (model_of(session.PROFILES["laptop"], role="convnet", pretrained=False, change=change)
+                    for change in (changes.freeze, None))  # fmt: skip
+    assert {name for name, p in frozen.named_parameters() if p.requires_grad} == {
+        "classifier.weight",
+        "classifier.bias",
+    }
+    for model, moves in ((frozen, False), (free, True)):
+        before = {name: value.clone() for name, value in model.named_buffers() if name.endswith("running_mean")}
+        model.train()(torch.randn(4, 1, 64, 64))
+        after = dict(model.named_buffers())
+        assert len(before) > 50
+        assert any(not torch.equal(after[name], value) for name, value in before.items()) == moves
+
+
+def test_a_new_head_is_zero_unless_it_is_timms(here):
+    x = torch.randn(2, 1, *here.img_size)
+    for role in ("vit", "deit", "convnet"):
+        assert not model_of(here, role=role).eval()(x).any()
+        assert model_of(here, role=role, zero_head=False).eval()(x).abs().max() > 0
+
+
 def test_what_is_done_to_a_stem(here):
     x = torch.randn(2, 1, *here.img_size)
-    whole = model_of(here).eval()
+    whole = model_of(here, zero_head=False).eval()
     stem = whole.patch_embed.proj.weight
     torch.testing.assert_close(model_of(here, change=changes.average_stem).patch_embed.proj.weight, stem / 3)
     assert not torch.equal(model_of(here, change=changes.redraw_stem).patch_embed.proj.weight, stem)
@@ -340,6 +401,26 @@ def test_a_run_in_work_elsewhere_is_passed_over(here, folder, monkeypatch, capsy
     assert len(recorded.read("esc10_synthetic")) == 0
     experiments.main(["esc10", "--dataset", "synthetic"])
     assert len(recorded.read("esc10_synthetic")) == 1
+
+
+def test_each_fold_uses_what_its_own_validation_clips_chose(folder):
+    shares = {  # floor 1e-7 and timm's head, timm's head, recipe
+        ("vit_a", 1): (0.9, 0.8, 0.7), ("convnet_b", 1): (0.6, 0.7, 0.8), ("vit_a", 2): (0.7, 0.9, 0.9),
+        ("mobilenet_b", 1): (0.6, 0.7, 0.8), ("mobilenet_b", 2): (0.5, 0.5, 0.5), ("mobilenet_b", 3): (0.5, 0.6, 0.7),
+    }  # fmt: skip
+    for (model, fold), accuracies in shares.items():
+        for variant, accuracy in zip(plans.CANDIDATES, accuracies, strict=True):
+            row = {"model": model, "fold": fold, "variant": variant, "accuracy": accuracy}
+            recorded.append("tuning", ROW | row | {"run": f"{model}{fold}{variant}"})
+    floor, head, recipe = plans.CANDIDATES
+    assert [plans.chosen_by_validation("vit", fold) for fold in (1, 2, 3)] == [floor, head, None]
+    assert [plans.chosen_by_validation("convnet", fold) for fold in (1, 2, 3)] == [recipe, floor, recipe]
+    assert {run.fold for run in plans.nested()} == {1, 2}  # the third lacks a trial
+    vit, convnet, both = plans.nested()[:3]
+    assert vit.members + convnet.members == both.members
+    assert vit.members[0].sound == plans.DEEP
+    assert not vit.members[0].zero_head
+    assert convnet.members[0].zero_head
 
 
 def test_an_average_is_of_probabilities_and_trains_what_is_not_there(here, folder, monkeypatch):

@@ -1,5 +1,6 @@
 """Exercises of lesson 05: find a leak, write the evaluation, choose without the test fold, predict a file of one's own."""
 
+import copy
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from helpers.exercises import TODO, Verdict, grade
 LEAK_CASES = [
     (np.array([507, 507, 913, 913, 913, 604, 821, 736, 736]), np.array([0, 2, 5, 7]), np.array([8, 1, 3, 4, 6])),
     (np.array([31, 44, 31, 58, 44, 62, 77]), np.array([6, 5, 4, 2]), np.array([3, 1, 0])),
+    (np.array([12, 12, 15, 15, 19, 23]), np.array([0, 4]), np.array([3, 1, 2, 5])),  # 15 is twice in test, not in train
 ]
 
 
@@ -42,6 +44,11 @@ def _in_order(answer: Any) -> Any:
         return found if found is None or found is ... else np.sort(np.asarray(list(found)))
 
     return sorted_answer
+
+
+def _twice(recordings: np.ndarray) -> np.ndarray:
+    values, counts = np.unique(recordings, return_counts=True)
+    return values[counts > 1]
 
 
 def _leaks(recordings: np.ndarray, train: np.ndarray, test: np.ndarray) -> np.ndarray:
@@ -86,25 +93,25 @@ EVALUATION_CASES = [_evaluation_case(seed) for seed in (1, 2)]
 
 def check_accuracy_of(answer) -> Verdict:
     """`accuracy_of(model, batches)`: share of all clips whose largest logit is the label's; the model comes in training mode."""
-    return grade(
-        _watched(answer),
-        reference=_watched(_accuracy_of()),
+    verdict = grade(
+        answer,
+        reference=_accuracy_of(),
         cases=EVALUATION_CASES,
-        mistakes={message: _watched(mistake) for message, mistake in MISTAKES["accuracy_of"].items()},
+        mistakes=MISTAKES["accuracy_of"],
         right="Evaluation mode, no gradients, and every clip counts as one.",
     )
+    if verdict.outcome == "right" and _records_gradients(answer):
+        return Verdict("wrong", GRADIENTS)
+    return verdict
 
 
-def _watched(answer: Any) -> Any:
-    """The answer's result, and whether gradients were recorded for it."""
-    if not callable(answer):
-        return answer
+GRADIENTS = "The number is right, but gradients are recorded for nothing: use `torch.inference_mode()`."
 
-    def watched(model, batches):
-        found = answer(model, batches)
-        return found if found is None or found is ... else (found, model.saw_gradients)
 
-    return watched
+def _records_gradients(answer: Any) -> bool:
+    model, batches = copy.deepcopy(EVALUATION_CASES[0])
+    answer(model, batches)
+    return model.saw_gradients
 
 
 def _accuracy_of(*, evaluation=True, gradients=False, mean_of_batches=False, used=slice(None)) -> Callable:
@@ -136,6 +143,7 @@ class _TryOut:
         self.test = set(sounds.split(test_fold)[1].tolist())
         self.recordings = sounds.table["recording"].to_numpy()
         self.tried, self.saw_test, self.scored_training, self.siblings = set(), False, False, False
+        self.swapped = False
 
     def __call__(self, lr: float, train, scored) -> float:
         train, scored = (np.asarray(some) for some in (train, scored))
@@ -144,6 +152,7 @@ class _TryOut:
         self.tried.add(float(lr))
         self.saw_test |= sees_test
         self.scored_training |= same
+        self.swapped |= len(train) < len(scored)
         self.siblings |= bool(np.isin(self.recordings[scored], self.recordings[train]).any())
         return SCORES["training" if same else "test" if sees_test else "validation"][float(lr)]
 
@@ -165,8 +174,10 @@ def check_choose_lr(answer) -> Verdict:
             TEST_SEEN: try_out.saw_test,
             TRAINED_ON: try_out.scored_training,
             SIBLINGS: try_out.siblings,
+            SWAPPED: try_out.swapped,
             NOT_ALL: try_out.tried != set(RATES),
             SCORE: chosen in SCORES["validation"].values(),
+            PLACE: chosen not in RATES,
             WORST: chosen == min(RATES, key=SCORES["validation"].get),
             NOT_BEST: chosen != max(RATES, key=SCORES["validation"].get),
         }
@@ -179,8 +190,10 @@ def check_choose_lr(answer) -> Verdict:
 TEST_SEEN = "Clips of the test fold went into `try_out`. Whatever is chosen on them, they can no longer judge."
 TRAINED_ON = "You score on clips that the model was trained on: that rewards learning by heart."
 SIBLINGS = "Takes of one recording lie on both sides of your split: `sounds.inner_split` keeps them together."
+SWAPPED = "You train on the smaller part and score on the larger one: the other way round."
 NOT_ALL = "Not every rate of `rates` was tried."
 SCORE = "That is the accuracy of the best rate; the rate itself is asked for."
+PLACE = "That is none of the `rates`: give the rate itself, not its place."
 WORST = "That is the rate with the lowest accuracy."
 NOT_BEST = "That is not the rate with the highest accuracy on the validation part."
 
@@ -235,10 +248,10 @@ def check_predict(answer) -> Verdict:
 
 def _listener(seed: int) -> nn.Module:
     draw = torch.Generator().manual_seed(seed)
-    norm, head = nn.BatchNorm1d(16), nn.Linear(16, 3)
-    norm.running_mean.copy_(torch.randn(16, generator=draw) / 4)
+    norm, head = nn.BatchNorm2d(1), nn.Linear(16, 3)
+    norm.running_mean.fill_(0.2)
     head.weight.data = torch.randn(head.weight.shape, generator=draw)
-    return nn.Sequential(nn.AdaptiveAvgPool2d((4, 4)), nn.Flatten(), norm, head).train()
+    return nn.Sequential(nn.AdaptiveAvgPool2d((4, 4)), norm, nn.Flatten(), head).train()
 
 
 def _predict(
@@ -257,10 +270,7 @@ def _predict(
         waveform = clips.fix_length(waveform, round(notes["seconds"] * notes["sample_rate"]), mode=mode)
         x = log_mel(waveform[None])
         x = spectrograms.standardize(x, *statistics(x, notes))
-        if evaluation:
-            model.eval()
-        elif len(x) == 1:
-            x = torch.cat([x, x])  # batch norm refuses a batch of one in training mode
+        model.train(not evaluation)
         with torch.inference_mode():
             values = squash(model(x)[0])
         best = int(values.argmax())
@@ -275,6 +285,12 @@ MISTAKES: dict[str, dict[str, Any]] = {
     "find_leaks": {
         "These are places within `test`; the numbers of the clips are `test[places]`.": lambda recordings, train, test: (
             np.flatnonzero(np.isin(recordings[test], recordings[train]))
+        ),
+        "You asked all clips, the training clips too; only those of `test` are wanted.": (
+            lambda recordings, train, test: np.flatnonzero(np.isin(recordings, recordings[train]))
+        ),
+        "Two takes that both lie in `test` are no leak: the model has heard neither. Ask for those with a take in `train`.": (
+            lambda recordings, train, test: test[np.isin(recordings[test], _twice(recordings))]
         ),
         "These are training clips. The test is what the leak spoils: which clips of `test`?": (
             lambda recordings, train, test: train[np.isin(recordings[train], recordings[test])]
@@ -296,9 +312,7 @@ MISTAKES: dict[str, dict[str, Any]] = {
         "The model is still in training mode: its batch norm judges each clip by its batch. `model.eval()` comes first.": (
             _accuracy_of(evaluation=False)
         ),
-        "The number is right, but gradients are recorded for nothing: use `torch.inference_mode()`.": (
-            _accuracy_of(gradients=True)
-        ),
+        GRADIENTS: _accuracy_of(gradients=True),
         "That is the mean of the batches' accuracies: the last batch is shorter, and its clips count more than the others.": (
             _accuracy_of(mean_of_batches=True)
         ),
@@ -307,13 +321,18 @@ MISTAKES: dict[str, dict[str, Any]] = {
         "That is how many are right; divide by the number of all clips.": (
             lambda model, batches: 37 * _accuracy_of()(model, batches)
         ),
+        "That is in per cent; a share of all clips is asked for, between 0 and 1.": (
+            lambda model, batches: 100 * _accuracy_of()(model, batches)
+        ),
     },
     "choose_lr": {
         TEST_SEEN: _choose_lr(lambda sounds, fold: sounds.split(fold)),
         TRAINED_ON: _choose_lr(lambda sounds, fold: 2 * (sounds.split(fold)[0],)),
         SIBLINGS: _choose_lr(_shuffled_inner),
+        SWAPPED: _choose_lr(lambda sounds, fold: sounds.inner_split(fold)[::-1]),
         NOT_ALL: _choose_lr(_inner, rates=slice(2)),
         SCORE: _choose_lr(_inner, give=lambda rate, scores: scores[rate]),
+        PLACE: _choose_lr(_inner, give=lambda rate, scores: list(scores).index(rate)),
         WORST: _choose_lr(_inner, pick=min),
         NOT_BEST: _choose_lr(_inner, give=lambda rate, scores: max(scores)),
     },
@@ -321,6 +340,9 @@ MISTAKES: dict[str, dict[str, Any]] = {
         "The model is in training mode: `model.eval()` before it predicts.": _predict(evaluation=False),
         "You standardise by the file's own mean and spread. The model knows those of its training clips: `notes`.": (
             _predict(statistics=lambda x, notes: spectrograms.fit_statistics(x))
+        ),
+        "You divide by the spread; in training `spectrograms.standardize` divided by twice the spread.": (
+            _predict(statistics=lambda x, notes: (notes["mean"], notes["std"] / 2))
         ),
         "The log-mel is not standardised: the model has never seen such levels.": _predict(
             statistics=lambda x, _: (0.0, 0.5)
