@@ -98,8 +98,8 @@ def recipe() -> list[Run]:
     }
     parts = [Run(name, recipe=replace(base, **difference)) for name, difference in differences.items()]
     parts.append(Run("all patches", patch_drop=0.0))
-    for role in ("vit", "convnet"):
-        parts.append(Run("timm's head", role, recipe=RECIPES[role], zero_head=False, kept=True))
+    for role, trained in itertools.product(("vit", "convnet"), (True, False)):
+        parts.append(Run("timm's head", role, trained, RECIPES[role], zero_head=False, kept=trained))
     parts.append(Run("timm's head, log floor 1e-7", zero_head=False, sound=DEEP))
     parts.append(
         Run("timm's head, frozen", "convnet", recipe=RECIPES["convnet"], zero_head=False, change=changes.freeze)

@@ -224,6 +224,24 @@ def test_two_models_averaged_do_as_well_as_people():
     assert line["minutes"] < 2 * 10  # minutes of one core, in ten minutes on two
 
 
+@pytest.mark.parametrize(
+    ("model", "pretrained", "variant", "gain"),
+    [("mobilenetv2", True, "frozen", 25), ("mobilenetv2", True, "full", 0), ("vit_tiny", False, "full", -3)],
+)
+def test_what_a_head_of_zeros_is_worth_on_the_test_folds(model, pretrained, variant, gain):
+    """Much for a frozen ConvNet; less than nothing for a ViT from scratch."""
+    other = "timm's head" if variant == "full" else f"timm's head, {variant}"
+    means = []
+    for name, wanted in (("esc10", variant), ("recipe", other)):
+        rows = recorded.balanced(recorded.read(name))
+        rows = rows[rows["model"].str.startswith(model) & (rows["pretrained"] == pretrained)]
+        means.append(100 * rows[rows["variant"] == wanted].groupby("fold")["accuracy"].mean())
+    if min(len(mean) for mean in means) < 5:
+        pytest.skip("not recorded on five folds yet")
+    difference = (means[0] - means[1]).mean()
+    assert difference > gain if gain >= 0 else difference < gain
+
+
 def test_a_head_of_zeros_helps_the_convnet_in_every_trial():
     rows = recorded.read("tuning")
     rows = rows[rows["model"].str.startswith("mobilenet")].set_index(["variant", "fold"])["accuracy"]
