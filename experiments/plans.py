@@ -44,18 +44,12 @@ class Run:
 
 
 def esc10() -> list[Run]:
-    models = [
-        Run("full", role, trained, RECIPES[role], kept=trained)
-        for role in ("vit", "convnet")
-        for trained in (True, False)
-    ]
+    roles = ("vit", "convnet")
+    pretrained = [Run("full", role, recipe=RECIPES[role], kept=True) for role in roles]
+    scratch = [Run("full", role, False, RECIPES[role]) for role in roles]
     parts = {"frozen": changes.freeze, "half-frozen": changes.freeze_half}
-    less = [
-        Run(name, role, recipe=RECIPES[role], change=change)
-        for role in ("vit", "convnet")
-        for name, change in parts.items()
-    ]
-    return on_folds(models) + on_folds(less) + on_folds(models, seeds=(1, 2))
+    less = [Run(name, role, recipe=RECIPES[role], change=change) for role in roles for name, change in parts.items()]
+    return on_folds(pretrained + scratch + less) + on_folds(pretrained, (1, 2)) + on_folds(scratch, (1, 2))
 
 
 def nano() -> list[Run]:
