@@ -129,11 +129,11 @@ def table(name: str, by: Sequence[str] = ("model", "pretrained", "variant")) -> 
             dict(zip(by, group, strict=True))
             | {
                 "accuracy (%)": f"{100 * np.mean([fold.mean() for fold in of_fold]):.1f}",
-                "in each fold": " ".join(f"{100 * fold.mean():.0f}" for fold in of_fold),
+                "in each fold": "\N{NO-BREAK SPACE}".join(f"{100 * fold.mean():.0f}" for fold in of_fold),
                 "± folds": _spread(runs, "fold"),
                 "± seeds": _spread(runs, "seed"),
-                "95 % interval": f"{100 * low:.1f} to {100 * high:.1f}",
-                "runs (folds x seeds)": f"{len(runs)} ({runs['fold'].nunique()} x {runs['seed'].nunique()})",
+                "95 % interval": f"{100 * low:.1f}–{100 * high:.1f}",
+                "folds × seeds": f"{runs['fold'].nunique()} × {runs['seed'].nunique()}",
             }
         )
     if not lines:

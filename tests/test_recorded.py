@@ -159,10 +159,10 @@ def test_the_table_of_readers_is_the_summary(folder):
     line, lines = table.iloc[2], recorded.summary(recorded.read("trial"))
     full = lines.loc[("small, with a comma", True, "full")]
     assert line["accuracy (%)"] == f"{100 * full['accuracy']:.1f}" == "62.5"
-    assert line["in each fold"] == "88 38"
+    assert line["in each fold"].split() == ["88", "38"]
     assert [line["± folds"], line["± seeds"]] == [f"{100 * full[each]:.1f}" for each in ("fold_spread", "seed_spread")]
-    assert line["runs (folds x seeds)"] == "4 (2 x 2)"
-    low, high = (float(end) for end in line["95 % interval"].split(" to "))
+    assert line["folds × seeds"] == "2 × 2"
+    low, high = (float(end) for end in line["95 % interval"].split("–"))
     assert low < 62.5 < high
     assert table.iloc[0]["± folds"] == ""
     assert recorded.table("nothing").empty
