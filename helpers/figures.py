@@ -159,6 +159,20 @@ def plot_folds(accuracies: dict, *, title: str, chance: float, ax: Axes | None =
     return ax.figure
 
 
+def plot_calibration(bars, *, title: str, ax: Axes | None = None) -> Figure:
+    """A bar for each (mean probability, accuracy, clips), and the diagonal on which a calibrated model's bars end."""
+    ax = ax or new_axes(5, 3.2)
+    ax.plot([0, 1], [0, 1], color=COLORS["random"], linestyle="--", label="calibrated")
+    for probability, accuracy, count in bars:
+        ax.bar(probability, accuracy, width=0.06, color=COLORS["pretrained"], edgecolor="white")
+        ax.text(probability, accuracy + 0.02, int(count), ha="center", fontsize=8)
+    ax.set(xlabel="probability that the model gives its answer", ylabel="share of right answers")
+    ax.set(xlim=(0, 1), ylim=(0, 1.15))
+    ax.set_title(title, fontsize=10)
+    ax.legend(fontsize=8, loc="upper left")
+    return ax.figure
+
+
 def plot_map(
     points,
     labels,

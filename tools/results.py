@@ -25,7 +25,7 @@ def table() -> str:
             models = " + ".join(f"`{get_arch_name(one)}`" for one in model.split(" + "))
             seeds = "-" if line["seeds"] == 1 else f"{100 * line['seed_spread']:.1f}"
             rows.append(
-                f"| {models} | {start} | {learns} | {100 * line['accuracy']:.1f} "
+                f"| {models} | {start} | {learns} | {recorded.percent(line['accuracy'])} "
                 f"| {100 * line['fold_spread']:.1f} | {seeds} ({line['seeds']:.0f}) | {line['minutes']:.1f} |"
             )
     head = ["| model | starts from | learns | accuracy, % | ± folds | ± seeds (number) | minutes a fold |"]
