@@ -118,6 +118,14 @@ def test_no_tensor_is_a_teachers(name):
             assert not torch.allclose(tensor.float(), other.float(), atol=1e-2), key
 
 
+def test_vit_and_deit_have_one_body():
+    vit, deit = stored(VIT), stored(DEIT)
+    shared = [name for name in vit if name.startswith(("blocks", "patch_embed", "norm"))]
+    assert len(shared) > 40
+    assert all(torch.equal(vit[name], deit[name]) for name in shared)
+    assert deit.keys() - vit.keys() == {"dist_token", "head_dist.weight", "head_dist.bias"}
+
+
 # ------------------------------------------------------------------------------------------------------ the measures hold
 def test_low_frequency_share_is_a_quarter_for_noise_and_almost_all_for_a_slow_wave():
     noise = torch.randn(200, 3, 16, 16, generator=torch.Generator().manual_seed(0))
