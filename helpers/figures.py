@@ -173,6 +173,20 @@ def plot_calibration(bars, *, title: str, ax: Axes | None = None) -> Figure:
     return ax.figure
 
 
+def plot_learning_curve(sizes, accuracies: dict, *, title: str, chance: float, ax: Axes | None = None) -> Figure:
+    """Mean and spread over the number of clips a class: {"pretrained" or "scratch": per cent, (sizes, draws)}."""
+    ax = ax or new_axes(6.4, 3)
+    for (name, values), line in zip(accuracies.items(), ("o-", "s--"), strict=True):
+        ax.errorbar(sizes, values.mean(axis=1), values.std(axis=1), fmt=line, capsize=3, color=COLORS[name], label=name)
+    ax.axhline(chance, color=COLORS["random"], linestyle=":")
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(sizes, sizes)
+    ax.set(xlabel="training clips a class", ylabel="accuracy (%)", ylim=(0, 100))
+    ax.set_title(title, fontsize=10)
+    ax.legend(fontsize=8)
+    return ax.figure
+
+
 def plot_map(
     points,
     labels,

@@ -15,7 +15,7 @@ from filelock import FileLock
 from experiments import changes, plans
 from experiments import run as experiments
 from experiments.benchmark import training
-from helpers import backbones, clips, fine_tuning, recorded, session
+from helpers import backbones, clips, figures, fine_tuning, recorded, session
 from tools import results
 
 ROW = {
@@ -565,3 +565,18 @@ def test_the_card_says_what_was_tried():
     for _, rows in recorded.read("tuning").groupby(["model", "variant"]):
         accuracies = rows.sort_values("fold")["accuracy"]
         assert f"| {' | '.join(f'{100 * one:.1f}' for one in accuracies)} |" in card
+
+
+# --- figures -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_figures_of_lesson_05_show_all_that_they_are_given():
+    bars = [(0.35, 0.5, 2), (0.9, 0.95, 78)]
+    axes = figures.plot_calibration(bars, title="").axes[0]
+    assert [bar.get_height() for bar in axes.patches] == [0.5, 0.95]
+    assert [text.get_text() for text in axes.texts] == ["2", "78"]
+    tries = {"pretrained": np.array([[40.0, 60.0], [80.0, 80.0]]), "scratch": np.array([[10.0, 10.0], [20.0, 40.0]])}
+    axes = figures.plot_learning_curve([2, 4], tries, chance=10, title="").axes[0]
+    drawn = {line.get_label(): line.lines[0].get_ydata().tolist() for line in axes.containers}
+    assert drawn == {"pretrained": [50, 80], "scratch": [10, 30]}
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["2", "4"]
