@@ -301,6 +301,16 @@ def test_what_a_head_of_zeros_is_worth_on_the_test_folds(model, pretrained, vari
     assert difference > gain if gain >= 0 else difference < gain
 
 
+def test_fine_tuning_does_not_repair_a_random_stem():
+    of = dict(list(recorded.read("channels").groupby("variant")))
+    in_folds = {variant: rows.set_index("fold")["accuracy"].sort_index() for variant, rows in of.items()}
+    assert all(len(accuracies) == 5 for accuracies in in_folds.values())
+    assert (in_folds["sum"] - in_folds["random"] > 0.1).all()
+    np.testing.assert_allclose(in_folds["copy"], in_folds["sum"], atol=0.0126)  # a clip may turn over in bf16
+    low, high = recorded.compare(of["sum"], of["mean"])[1:]
+    assert low <= 0 <= high
+
+
 def test_a_head_of_zeros_helps_the_convnet_in_every_trial():
     rows = recorded.read("tuning")
     rows = rows[rows["model"].str.startswith("mobilenet")].set_index(["variant", "fold"])["accuracy"]
