@@ -151,7 +151,7 @@ def nested() -> list[Run]:
 
 
 def chosen_by_validation(role: str, fold: int) -> str | None:
-    """The candidate that is best on the validation clips inside this fold's training folds; of equals the first."""
+    """The candidate that is best on the validation clips inside this fold's training folds of ESC-10; of equals the first."""
     rows = recorded.read("tuning")
     rows = rows[rows["model"].str.startswith("vit" if role == "vit" else "mobilenet") & (rows["fold"] == fold)]
     accuracies = dict(zip(rows["variant"], rows["accuracy"], strict=True))

@@ -7,7 +7,7 @@
     recipe           the recipe with one part changed at a time
     learning_curve   2 to 32 clips a class, pretrained and from scratch
     averaged         several models' probabilities averaged: ViT and ConvNet, three seeds, both
-    nested           both of these and their average, each fold with what its own validation clips chose (`tuning`)
+    nested           ViT, ConvNet and their average, each fold with what its own validation clips chose (`tuning`)
     tuning           what the recipe was chosen by: validation clips inside the training folds, no test clip
 
     python -m experiments.run esc10 --threads 1         # may run twice: two processes share the work
