@@ -78,9 +78,15 @@ def position_tables() -> list[Run]:
 
 
 def recipe() -> list[Run]:
-    base = RECIPES["vit"]
+    base, convnet = RECIPES["vit"], RECIPES["convnet"]
+    parts = []
+    for role, trained in itertools.product(("vit", "convnet"), (True, False)):
+        parts.append(Run("whole recipe", role, trained, RECIPES[role]))
+        parts.append(Run("timm's head", role, trained, RECIPES[role], zero_head=False, kept=trained))
+    parts.append(Run("timm's head, log floor 1e-7", zero_head=False, sound=DEEP))
+    parts.append(Run("frozen", "convnet", recipe=convnet, change=changes.freeze))
+    parts.append(Run("timm's head, frozen", "convnet", recipe=convnet, zero_head=False, change=changes.freeze))
     differences = {
-        "whole recipe": {},
         "without mixup": {"mixup": 0.0},
         "without masks": {"max_mels": 0, "max_frames": 0},
         "without roll": {"roll": False},
@@ -90,14 +96,8 @@ def recipe() -> list[Run]:
         "50 epochs": {"epochs": 50},
         "float32": {"precision": "no"},
     }
-    parts = [Run(name, recipe=replace(base, **difference)) for name, difference in differences.items()]
+    parts += [Run(name, recipe=replace(base, **difference)) for name, difference in differences.items()]
     parts.append(Run("all patches", patch_drop=0.0))
-    for role, trained in itertools.product(("vit", "convnet"), (True, False)):
-        parts.append(Run("timm's head", role, trained, RECIPES[role], zero_head=False, kept=trained))
-    parts.append(Run("timm's head, log floor 1e-7", zero_head=False, sound=DEEP))
-    parts.append(
-        Run("timm's head, frozen", "convnet", recipe=RECIPES["convnet"], zero_head=False, change=changes.freeze)
-    )
     parts.append(Run("16 kHz", sound={"sample_rate": 16_000, "n_fft": 1024, "hop_length": 320}))
     parts.append(Run("100 frames a second", sound={"hop_length": 320}))
     parts.append(Run("patches that overlap", change=changes.overlap_patches))

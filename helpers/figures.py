@@ -173,17 +173,21 @@ def plot_calibration(bars, *, title: str, ax: Axes | None = None) -> Figure:
     return ax.figure
 
 
-def plot_learning_curve(sizes, accuracies: dict, *, title: str, chance: float, ax: Axes | None = None) -> Figure:
-    """Mean and spread over the number of clips a class: {"pretrained" or "scratch": per cent, (sizes, draws)}."""
+def plot_learning_curve(accuracies: dict, *, title: str, chance: float, ax: Axes | None = None) -> Figure:
+    """Mean and spread over training clips a class: {"pretrained" or "scratch": DataFrame of per cents, a row a number, a column a draw}."""
     ax = ax or new_axes(6.4, 3)
-    for (name, values), line in zip(accuracies.items(), ("o-", "s--"), strict=True):
-        ax.errorbar(sizes, values.mean(axis=1), values.std(axis=1), fmt=line, capsize=3, color=COLORS[name], label=name)
+    for name, drawn in accuracies.items():
+        line = {"pretrained": "o-", "scratch": "s--"}[name]
+        ax.errorbar(
+            drawn.index, drawn.mean(axis=1), drawn.std(axis=1), fmt=line, capsize=3, color=COLORS[name], label=name
+        )
+        ax.set_xscale("log", base=2)
+        ax.set_xticks(drawn.index, drawn.index)
     ax.axhline(chance, color=COLORS["random"], linestyle=":")
-    ax.set_xscale("log", base=2)
-    ax.set_xticks(sizes, sizes)
     ax.set(xlabel="training clips a class", ylabel="accuracy (%)", ylim=(0, 100))
     ax.set_title(title, fontsize=10)
-    ax.legend(fontsize=8)
+    if accuracies:
+        ax.legend(fontsize=8)
     return ax.figure
 
 
@@ -304,6 +308,26 @@ def plot_coverage(n_mels: int, frames: int, patch_size: int, stride: int, ax: Ax
 
 
 # lesson 05
+
+
+def plot_training(curves: dict, *, epochs: int, chance: float, what: str) -> Figure:
+    """Loss and accuracy after each epoch: {"pretrained" or "scratch": {"loss": [...], `what`, an accuracy: [per cent, ...]}}."""
+    fig, panels = plt.subplots(1, 2, figsize=(9, 2.8), layout="constrained", sharex=True)
+    plt.close(fig)
+    for ax, name, unit in zip(panels, ("loss", what), ("", " %"), strict=True):
+        drawn = {start: curve[name] for start, curve in curves.items() if curve[name]}
+        for start, values in drawn.items():
+            line = {"pretrained": "o-", "scratch": "s--"}[start]
+            ax.plot(range(1, len(values) + 1), values, line, color=COLORS[start], label=start)
+        ends = ", ".join(f"{start} {values[-1]:.{1 if unit else 2}f}{unit}" for start, values in drawn.items())
+        ax.set(xlabel="epoch", xlim=(0.5, epochs + 0.5))
+        ax.set_title(f"{name}: {ends}", fontsize=10)
+    panels[0].set_ylabel("training loss")
+    panels[1].set(ylabel=f"{what} (%)", ylim=(0, 100))
+    panels[1].axhline(chance, color=COLORS["random"], linestyle=":")
+    if drawn:
+        panels[1].legend(fontsize=8)
+    return fig
 
 
 def plot_rates(rates: dict, *, title: str, ax: Axes | None = None) -> Figure:

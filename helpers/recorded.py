@@ -113,42 +113,48 @@ def summary(rows: pd.DataFrame, by: Sequence[str] = ("model", "pretrained", "var
     ).join(means)
 
 
-def table(name: str, by: Sequence[str] = ("model", "pretrained", "variant")) -> pd.DataFrame:
-    """`summary` of an experiment for readers: in per cent, with each fold, a bootstrap interval, and how many runs a row stands on.
+def table(
+    rows: pd.DataFrame, by: Sequence[str] = ("model", "pretrained", "variant"), reference: str | None = None
+) -> pd.DataFrame:
+    """`summary` for readers: in per cent, with each fold, a bootstrap interval, and how many runs a line stands on.
 
-    Rows of one model stand together, the lowest accuracy first. No rows where nothing was run yet.
+    With a `reference`, a variant, the interval is that of the difference from its runs, where the same model, pretrained or
+    not, has them. Only groups that were tested on all folds of the rows are shown, those of one model together, the lowest
+    accuracy first; spreads over seeds only where a group has several. No lines where there are no rows.
     """
-    rows, by = read(name), list(by)
-    rows = balanced(
-        rows.assign(model=rows["model"].str.replace(r"\.\w+", "", regex=True)), by
-    )  # without the weights' tags
-    lines = []
+    by, all_folds = list(by), rows["fold"].nunique()
+    rows = rows.assign(model=rows["model"].str.replace(r"\.\w+", "", regex=True))  # without the weights' tags
+    rows = balanced(rows, by).groupby(by).filter(lambda runs: runs["fold"].nunique() == all_folds)
+    means, lines = summary(rows, by), []
     for group, runs in rows.groupby(by):
-        of_fold = _by_clip(runs)
-        low, high = bootstrap_interval(np.concatenate(of_fold))
-        lines.append(
-            dict(zip(by, group, strict=True))
-            | {
-                "accuracy (%)": percent(np.mean([fold.mean() for fold in of_fold])),
-                "in each fold": "\N{NO-BREAK SPACE}".join(f"{100 * fold.mean():.0f}" for fold in of_fold),
-                "± folds": _spread(runs, "fold"),
-                "± seeds": _spread(runs, "seed"),
-                "95 % interval": f"{percent(low)}–{percent(high)}",
-                "folds × seeds": f"{runs['fold'].nunique()} × {runs['seed'].nunique()}",
-            }
-        )
+        found, in_folds = means.loc[group], runs.groupby("fold")["accuracy"].mean()
+        line = {
+            "accuracy (%)": percent(found["accuracy"]),
+            "in each fold": "\N{NO-BREAK SPACE}".join(f"{100 * fold:.0f}" for fold in in_folds),
+            "± folds": _points(found["fold_spread"]),
+            "± seeds": _points(found["seed_spread"]),
+        }
+        if reference is None:
+            line["95 % interval"] = "–".join(map(percent, bootstrap_interval(by_clip(runs))))
+        else:
+            line[f"points above {reference}"] = _above(rows[rows["variant"] == reference], runs)
+        line["folds × seeds"] = f"{found['folds']:.0f} × {found['seeds']:.0f}"
+        lines.append(dict(zip(by, group, strict=True)) | line)
     if not lines:
         return pd.DataFrame(columns=by)
     lines.sort(key=lambda line: (line.get("model", ""), float(line["accuracy (%)"])))
-    return pd.DataFrame(lines).set_index(by)
+    shown = pd.DataFrame(lines).set_index(by)
+    return shown if shown["± seeds"].any() else shown.drop(columns="± seeds")
+
+
+def by_clip(rows: pd.DataFrame) -> np.ndarray:
+    """How often each clip was named rightly, as a mean over seeds: the clips of the first test fold, of the second, and so on."""
+    return np.concatenate([correct(runs).mean(axis=0) for _, runs in rows.groupby("fold")])
 
 
 def compare(one: pd.DataFrame, other: pd.DataFrame) -> tuple[float, float, float]:
-    """Accuracy of some runs minus that of others on the same folds, clip by clip: (difference, low, high), a 95 % interval.
-
-    Each clip counts with its mean over seeds.
-    """
-    difference = np.concatenate(_by_clip(one)) - np.concatenate(_by_clip(other))
+    """Accuracy of some runs minus that of others on the same folds, `by_clip`: (difference, low, high), a 95 % interval."""
+    difference = by_clip(one) - by_clip(other)
     return float(difference.mean()), *bootstrap_interval(difference)
 
 
@@ -165,15 +171,19 @@ def percent(share: float) -> str:
     return f"{100 * share + 1e-6:.1f}"
 
 
-def _by_clip(runs: pd.DataFrame) -> list[np.ndarray]:
-    """For each fold, how often each of its clips was named rightly, as a mean over seeds."""
-    return [correct(fold).mean(axis=0) for _, fold in runs.groupby("fold")]
+def _above(reference: pd.DataFrame, runs: pd.DataFrame) -> str:
+    """Difference from the reference's runs of the same model, in points, with its interval; empty where there is none."""
+    same = ["model", "pretrained"]
+    reference = reference[(reference[same] == runs.iloc[0][same]).all(axis=1)]
+    if reference.empty or set(reference["run"]) == set(runs["run"]):
+        return ""
+    text = "{:+.1f} ({:+.1f} to {:+.1f})".format(*(100 * share for share in compare(runs, reference)))
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
-def _spread(runs: pd.DataFrame, over: str) -> str:
-    """Standard deviation of the means of each fold, or seed; empty where there is only one."""
-    means = 100 * runs.groupby(over)["accuracy"].mean()
-    return f"{means.std():.1f}" if len(means) > 1 else ""
+def _points(spread: float) -> str:
+    """A standard deviation in points; empty where there is none."""
+    return "" if np.isnan(spread) else f"{100 * spread:.1f}"
 
 
 def _seal(line: Sequence[str]) -> str:
