@@ -125,9 +125,9 @@ def table(
     by, all_folds = list(by), rows["fold"].nunique()
     rows = rows.assign(model=rows["model"].str.replace(r"\.\w+", "", regex=True))  # without the weights' tags
     rows = balanced(rows, by).groupby(by).filter(lambda runs: runs["fold"].nunique() == all_folds)
-    means, lines = summary(rows, by), []
+    lines = []
     for group, runs in rows.groupby(by):
-        found, in_folds = means.loc[group], runs.groupby("fold")["accuracy"].mean()
+        found, in_folds = summary(runs, by).iloc[0], runs.groupby("fold")["accuracy"].mean()
         line = {
             "accuracy (%)": percent(found["accuracy"]),
             "in each fold": "\N{NO-BREAK SPACE}".join(f"{100 * fold:.0f}" for fold in in_folds),

@@ -165,6 +165,7 @@ def test_the_table_of_readers_is_the_summary(folder):
     low, high = (float(end) for end in line["95 % interval"].split("–"))
     assert low < 62.5 < high
     assert table["± seeds"].tolist()[:2] == ["", ""]
+    assert recorded.table(recorded.read("trial"), ["variant"])["accuracy (%)"].tolist() == ["25.0", "62.5", "100.0"]
     assert recorded.table(recorded.read("nothing")).empty
 
     beside = recorded.table(recorded.read("trial").query("seed == 0"), reference="better")
@@ -251,13 +252,33 @@ def test_what_the_recorded_runs_show(name, better, worse, points):
     assert (gain > 0).all()
 
 
+def test_two_models_averaged_are_better_than_the_vit_and_cannot_be_told_from_people():
+    averaged = recorded.read("averaged").query("variant == 'averaged'")
+    rows = recorded.read("esc10").query("pretrained and variant == 'full'")
+    of = dict(list(rows.groupby(rows["model"].str.split("_").str[0])))
+    assert recorded.compare(averaged, of["vit"])[1] > 0
+    low, high = recorded.compare(averaged, of["mobilenetv2"])[1:]
+    assert low < 0 < high
+    low, high = fine_tuning.bootstrap_interval(recorded.by_clip(averaged))
+    assert low < 0.957 < high
+
+
+def test_from_scratch_a_vit_loses_fifty_points_and_a_convnet_sixteen():
+    rows = recorded.read("esc10").query("variant == 'full'")
+    means = rows.groupby([rows["model"].str.split("_").str[0], "pretrained"])["accuracy"].mean()
+    assert means["vit", True] - means["vit", False] == pytest.approx(0.50, abs=0.02)
+    assert means["mobilenetv2", True] - means["mobilenetv2", False] == pytest.approx(0.165, abs=0.01)
+
+
 def test_two_models_averaged_beat_each_of_them():
     averaged, members = (recorded.summary(recorded.read(name)) for name in ("averaged", "esc10"))
     line = averaged.loc[(slice(None), True, "averaged"), :].iloc[0]
     members = members.loc[(slice(None), True, "full"), :]
     assert line["folds"] == 5
+    assert line["seeds"] == 3
     assert len(members) == 2
     assert line["accuracy"] > members["accuracy"].max() + 0.01
+    assert line["accuracy"] >= 0.957  # as many as people
     assert line["minutes"] < 2 * 10  # minutes of one core, in ten minutes on two
 
 
@@ -286,6 +307,7 @@ def test_how_much_of_a_model_should_move():
         assert recorded.compare(of[model, "full"], of[model, "frozen"])[1] > 0.02
     low, high = recorded.compare(of["vit", "full"], of["vit", "half-frozen"])[1:]
     assert low < 0 < high
+    assert 0 < recorded.compare(of["mobilenetv2", "full"], of["mobilenetv2", "half-frozen"])[1] < 0.01
 
 
 def test_with_the_heads_of_timm_photographs_are_worth_14_and_39_points():
@@ -338,6 +360,36 @@ def test_fine_tuning_does_not_repair_a_random_stem():
     np.testing.assert_allclose(in_folds["copy"], in_folds["sum"], atol=0.0126)  # a clip may turn over in bf16
     low, high = recorded.compare(of["sum"], of["mean"])[1:]
     assert low <= 0 <= high
+
+
+def test_wrong_places_cost_less_than_new_ones():
+    of = dict(list(recorded.read("positions").groupby("variant")))
+    assert all(rows["fold"].nunique() == 5 for rows in of.values())
+    for harmless in ("cropped", "trapped"):
+        low, high = recorded.compare(of[harmless], of["interpolated"])[1:]
+        assert low <= 0 <= high
+    for costly, most, least in (("shuffled", -0.06, -0.03), ("re-initialised", -0.12, -0.08)):
+        difference, _, high = recorded.compare(of[costly], of["interpolated"])
+        assert most < difference < least
+        assert high < 0
+    assert recorded.compare(of["shuffled"], of["re-initialised"])[1] > 0
+
+
+def test_the_heads_of_timm_and_zeros_in_the_table_of_the_recipe():
+    rows = recorded.read("recipe")
+    of = dict(list(rows.groupby([rows["model"].str.split("_").str[0], "pretrained", "variant"])))
+    whole = {key[:2]: runs for key, runs in of.items() if key[2] == "whole recipe"}
+    for model in ("vit", "mobilenetv2"):
+        low, high = recorded.compare(of[model, True, "timm's head"], whole[model, True])[1:]
+        assert low <= 0 <= high
+    convnet = whole["mobilenetv2", True]
+    assert recorded.compare(of["mobilenetv2", True, "timm's head, frozen"], convnet)[0] == pytest.approx(
+        -0.38, abs=0.02
+    )
+    assert recorded.compare(of["mobilenetv2", True, "frozen"], convnet)[0] == pytest.approx(-0.055, abs=0.005)
+    difference, low, _ = recorded.compare(of["vit", False, "timm's head"], whole["vit", False])
+    assert difference == pytest.approx(0.1, abs=0.01)
+    assert low > 0
 
 
 def test_a_head_of_zeros_helps_the_convnet_in_every_trial():
