@@ -173,21 +173,20 @@ def plot_calibration(bars, *, title: str, ax: Axes | None = None) -> Figure:
     return ax.figure
 
 
-def plot_learning_curve(accuracies: dict, *, title: str, chance: float, ax: Axes | None = None) -> Figure:
-    """Mean and spread over training clips a class: {"pretrained" or "scratch": DataFrame of per cents, a row a number, a column a draw}."""
-    ax = ax or new_axes(6.4, 3)
+def plot_learning_curve(accuracies: dict, *, what: str, chance: float, ax: Axes | None = None) -> Figure:
+    """Mean and spread over the number of clips: {"pretrained" or "scratch": per cent, a row a number, a column a draw}."""
+    ax, found = ax or new_axes(6.4, 3), []
     for name, drawn in accuracies.items():
-        line = {"pretrained": "o-", "scratch": "s--"}[name]
-        ax.errorbar(
-            drawn.index, drawn.mean(axis=1), drawn.std(axis=1), fmt=line, capsize=3, color=COLORS[name], label=name
-        )
+        line, end = {"pretrained": ("o-", 0), "scratch": ("s--", -1)}[name]
+        mean = drawn.mean(axis=1)
+        ax.errorbar(drawn.index, mean, drawn.std(axis=1), fmt=line, capsize=3, color=COLORS[name], label=name)
         ax.set_xscale("log", base=2)
         ax.set_xticks(drawn.index, drawn.index)
+        found += [f"{name} {mean.iloc[end]:.0f} % at {mean.index[end]}"] if len(mean) else []
     ax.axhline(chance, color=COLORS["random"], linestyle=":")
     ax.set(xlabel="training clips a class", ylabel="accuracy (%)", ylim=(0, 100))
-    ax.set_title(title, fontsize=10)
-    if accuracies:
-        ax.legend(fontsize=8)
+    ax.set_title(f"{what}: {', '.join(found) or 'not run yet'}", fontsize=10)
+    ax.legend(fontsize=8)
     return ax.figure
 
 

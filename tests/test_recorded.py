@@ -311,11 +311,9 @@ def test_how_much_of_a_model_should_move():
 
 
 def test_with_the_heads_of_timm_photographs_are_worth_14_and_39_points():
-    rows = recorded.summary(recorded.read("recipe").query('variant == "timm\'s head"'))["accuracy"]
-    gains = {
-        model: 100 * (rows[model, True].item() - rows[model, False].item()) for model in rows.index.unique(level=0)
-    }
-    assert {model.split("_")[0]: int(gain) for model, gain in gains.items()} == {"vit": 39, "mobilenetv2": 14}
+    rows = recorded.read("recipe").query('variant == "timm\'s head"')
+    means = 100 * rows.groupby([rows["model"].str.split("_").str[0], "pretrained"])["accuracy"].mean().unstack()
+    assert (means[True] - means[False]).astype(int).to_dict() == {"vit": 39, "mobilenetv2": 14}
 
 
 def test_one_recipe_for_all_folds_is_not_better_than_a_choice_in_each():
@@ -390,6 +388,17 @@ def test_the_heads_of_timm_and_zeros_in_the_table_of_the_recipe():
     difference, low, _ = recorded.compare(of["vit", False, "timm's head"], whole["vit", False])
     assert difference == pytest.approx(0.1, abs=0.01)
     assert low > 0
+
+
+def test_twenty_clips_and_photographs_are_better_than_all_clips_and_random_weights():
+    rows = recorded.read("learning_curve")
+    assert (rows.groupby(["pretrained", "variant"])["fold"].nunique() == 5).all()
+    in_folds = rows.pivot_table("accuracy", ["pretrained", "clips"], "fold")
+    assert (in_folds.loc[True, 20] - in_folds.loc[False].max() > 0.2).all()
+    means = in_folds.mean(axis=1)
+    assert means[True].is_monotonic_increasing
+    assert means[False].max() < 0.4  # below the probe of the lesson; more clips do not help
+    assert means[False, 320] < means[False, 40]
 
 
 def test_a_head_of_zeros_helps_the_convnet_in_every_trial():
@@ -668,9 +677,10 @@ def test_the_figures_of_lesson_05_show_all_that_they_are_given():
     assert [text.get_text() for text in axes.texts] == ["2", "78"]
     tries = {"pretrained": [[40.0, 60.0], [80.0, 80.0]], "scratch": [[10.0, 10.0], [20.0, 40.0]]}
     tries = {name: pd.DataFrame(values, index=[2, 4]) for name, values in tries.items()}
-    axes = figures.plot_learning_curve(tries, chance=10, title="").axes[0]
+    axes = figures.plot_learning_curve(tries, what="probe", chance=10).axes[0]
     drawn = {line.get_label(): line.lines[0].get_ydata().tolist() for line in axes.containers}
     assert drawn == {"pretrained": [50, 80], "scratch": [10, 30]}
+    assert axes.get_title() == "probe: pretrained 50 % at 2, scratch 30 % at 4"
     assert [label.get_text() for label in axes.get_xticklabels()] == ["2", "4"]
     curves = {"pretrained": {"loss": [2.0, 1.5], "right": [50.0, 75.0]}, "scratch": {"loss": [2.3], "right": [12.5]}}
     loss, right = figures.plot_training(curves, epochs=2, chance=10, what="right").axes
