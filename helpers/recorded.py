@@ -119,8 +119,8 @@ def table(
     """`summary` for readers: in per cent, with each fold, a bootstrap interval, and how many runs a line stands on.
 
     With a `reference`, a variant, the interval is that of the difference from its runs, where the same model, pretrained or
-    not, has them. Only groups that were tested on all folds of the rows are shown, those of one model together, the lowest
-    accuracy first; spreads over seeds only where a group has several. No lines where there are no rows.
+    not, has them. Only groups that were tested on all folds of the rows are shown, those of one model together, from scratch
+    first, then the lowest accuracy; spreads over seeds only where a group has several. No lines where there are no rows.
     """
     by, all_folds = list(by), rows["fold"].nunique()
     rows = rows.assign(model=rows["model"].str.replace(r"\.\w+", "", regex=True))  # without the weights' tags
@@ -142,7 +142,7 @@ def table(
         lines.append(dict(zip(by, group, strict=True)) | line)
     if not lines:
         return pd.DataFrame(columns=by)
-    lines.sort(key=lambda line: (line.get("model", ""), float(line["accuracy (%)"])))
+    lines.sort(key=lambda line: (line.get("model", ""), line.get("pretrained", True), float(line["accuracy (%)"])))
     shown = pd.DataFrame(lines).set_index(by)
     return shown if shown["± seeds"].any() else shown.drop(columns="± seeds")
 

@@ -246,6 +246,10 @@ def store(paths: list[Path], timeout: float) -> int:
     failed = 0
     for path in paths:
         notebook = read(path)
+        if notebook.metadata.get("outputs_of") != fingerprint(notebook):  # figures of other code do not bind this one
+            for cell in notebook.cells:
+                if cell.cell_type == "code":
+                    cell.outputs = []
         if problems := attempt(notebook, name=path.stem, timeout=timeout):
             failed += 1
             print(f"{path.name} failed and is left as it was:", *problems, sep="\n  ")
