@@ -186,7 +186,7 @@ def plot_learning_curve(accuracies: dict, *, what: str, chance: float, ax: Axes 
     ax.axhline(chance, color=COLORS["random"], linestyle=":")
     ax.set(xlabel="training clips a class", ylabel="accuracy (%)", ylim=(0, 100))
     ax.set_title(f"{what}: {', '.join(found) or 'not run yet'}", fontsize=10)
-    ax.legend(fontsize=8)
+    ax.legend(fontsize=8, loc="upper left", ncols=2)
     return ax.figure
 
 

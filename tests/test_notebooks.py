@@ -163,7 +163,9 @@ def test_run_ends_with_a_table_and_store_refuses_a_failure(tmp_path, monkeypatch
     assert re.search(r"02_bad +\d+\.\d  cell 1: AssertionError: assert 1 > 2", table)
     assert "before" in (tmp_path / "build" / "02_bad.html").read_text(encoding="utf-8")
 
-    good.cells.append(made.code("1 + 1", outputs=[made.picture((255, 0, 0), (0, 0, 255))]))  # the code before drew a figure
+    good.cells.append(
+        made.code("1 + 1", outputs=[made.picture((255, 0, 0), (0, 0, 255))])
+    )  # the code before drew a figure
     notebooks.write(good, tmp_path / "01_good.ipynb")
     assert notebooks.store(notebooks.find(["01", "02"]), timeout=60) == 1
     stored = notebooks.read(tmp_path / "01_good.ipynb")

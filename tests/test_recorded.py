@@ -313,15 +313,16 @@ def test_how_much_of_a_model_should_move():
 def test_with_the_heads_of_timm_photographs_are_worth_14_and_39_points():
     rows = recorded.read("recipe").query('variant == "timm\'s head"')
     means = 100 * rows.groupby([rows["model"].str.split("_").str[0], "pretrained"])["accuracy"].mean().unstack()
-    assert (means[True] - means[False]).astype(int).to_dict() == {"vit": 39, "mobilenetv2": 14}
+    assert (means[True] - means[False]).to_dict() == pytest.approx({"vit": 39, "mobilenetv2": 14.5}, abs=0.3)
 
 
 def test_one_recipe_for_all_folds_is_not_better_than_a_choice_in_each():
-    nested = recorded.read("nested").groupby("model")["accuracy"].mean()
+    nested, one_recipe = recorded.read("nested").groupby("model")["accuracy"].mean(), {}
     for name in ("esc10", "averaged"):
         rows = recorded.read(name).query("pretrained and seed == 0 and variant in ['full', 'averaged']")
-        for model, accuracy in rows.groupby("model")["accuracy"].mean().items():
-            assert nested[model] >= accuracy - 1e-9
+        one_recipe |= rows.groupby("model")["accuracy"].mean().to_dict()
+    assert sorted(recorded.percent(accuracy) for accuracy in one_recipe.values()) == ["93.3", "93.8", "95.5"]
+    assert all(nested[model] >= accuracy - 1e-9 for model, accuracy in one_recipe.items())
 
 
 def test_on_validation_clips_the_vit_does_as_well_with_either_head_and_the_convnet_better_with_zeros():
@@ -380,6 +381,8 @@ def test_the_heads_of_timm_and_zeros_in_the_table_of_the_recipe():
     for model in ("vit", "mobilenetv2"):
         low, high = recorded.compare(of[model, True, "timm's head"], whole[model, True])[1:]
         assert low <= 0 <= high
+    low, high = recorded.compare(of["vit", True, "timm's head, log floor 1e-7"], whole["vit", True])[1:]
+    assert low < 0 < high
     convnet = whole["mobilenetv2", True]
     assert recorded.compare(of["mobilenetv2", True, "timm's head, frozen"], convnet)[0] == pytest.approx(
         -0.38, abs=0.02
@@ -398,7 +401,7 @@ def test_twenty_clips_and_photographs_are_better_than_all_clips_and_random_weigh
     means = in_folds.mean(axis=1)
     assert means[True].is_monotonic_increasing
     assert means[False].max() < 0.4  # below the probe of the lesson; more clips do not help
-    assert means[False, 320] < means[False, 40]
+    assert means[False, 320] < means[False, 160] < means[False, 80]
 
 
 def test_a_head_of_zeros_helps_the_convnet_in_every_trial():
