@@ -268,6 +268,8 @@ def test_from_scratch_a_vit_loses_fifty_points_and_a_convnet_sixteen():
     means = rows.groupby([rows["model"].str.split("_").str[0], "pretrained"])["accuracy"].mean()
     assert means["vit", True] - means["vit", False] == pytest.approx(0.50, abs=0.02)
     assert means["mobilenetv2", True] - means["mobilenetv2", False] == pytest.approx(0.165, abs=0.01)
+    nano = recorded.summary(recorded.read("nano"))["accuracy"].droplevel("variant").unstack()
+    assert 0.25 < (nano[True] - nano[False])["convnext_nano_patch4_224"] < 0.3
 
 
 def test_two_models_averaged_beat_each_of_them():
