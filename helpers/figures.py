@@ -174,7 +174,7 @@ def plot_calibration(bars, *, title: str, ax: Axes | None = None) -> Figure:
 
 
 def plot_learning_curve(accuracies: dict, *, what: str, chance: float, ax: Axes | None = None) -> Figure:
-    """Mean and spread over the number of clips: {"pretrained" or "scratch": per cent, a row a number, a column a draw}."""
+    """Mean and spread over the number of clips: {"pretrained" or "scratch": DataFrame of per cents, sizes x draws}."""
     ax, found = ax or new_axes(6.4, 3), []
     for name, drawn in accuracies.items():
         line, end = {"pretrained": ("o-", 0), "scratch": ("s--", -1)}[name]
