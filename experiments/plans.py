@@ -1,7 +1,7 @@
 """The recorded experiments as lists of runs: what is trained, how, and on which folds and seeds."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from torch import nn
@@ -15,6 +15,7 @@ RECIPES = {
     "convnet": Recipe(epochs=25, lr=1e-3, layer_decay=None, mixup=1.0),
 }
 RECIPES["deit"] = RECIPES["vit"]
+ONE_RATE = replace(RECIPES["vit"], layer_decay=None)  # what experiment `recipe` found better, and `tuning` confirmed
 SOUND = {"log_floor": 1e-2}  # how deep silence is
 DEEP = {"log_floor": 1e-7}  # as in lessons 01-04; what `tuning` compares with it
 NANO = session.PROFILES["offline"]
@@ -91,17 +92,18 @@ def recipe() -> list[Run]:
         "without masks": {"max_mels": 0, "max_frames": 0},
         "without roll": {"roll": False},
         "without gain": {"gain_db": 0.0},
-        "without layer decay": {"layer_decay": None},
         "12 epochs": {"epochs": 12},
         "50 epochs": {"epochs": 50},
         "float32": {"precision": "no"},
     }
     parts += [Run(name, recipe=replace(base, **difference)) for name, difference in differences.items()]
+    better = Run("without layer decay", recipe=ONE_RATE, kept=True)
+    parts.append(better)
     parts.append(Run("all patches", patch_drop=0.0))
     parts.append(Run("16 kHz", sound={"sample_rate": 16_000, "n_fft": 1024, "hop_length": 320}))
     parts.append(Run("100 frames a second", sound={"hop_length": 320}))
     parts.append(Run("patches that overlap", change=changes.overlap_patches))
-    return on_folds(parts)
+    return on_folds(parts) + on_folds([Run("whole recipe"), better], seeds=(1, 2))
 
 
 def learning_curve() -> list[Run]:
@@ -120,10 +122,15 @@ def averaged() -> list[Run]:
     """ViT and ConvNet together, for each seed; and three seeds of the one, of the other, and of both."""
     of_role = {role: Run("full", role, recipe=RECIPES[role], kept=True) for role in ("vit", "convnet")}
     vit, convnet = (on_folds([one], seeds=(0, 1, 2)) for one in of_role.values())
-    runs = [replace(one, variant="averaged", members=(one, other)) for one, other in zip(vit, convnet, strict=True)]
-    for models in (vit, convnet, vit + convnet):
-        of_fold = {fold: tuple(one for one in models if one.fold == fold) for fold in FOLDS}
-        runs += [Run("three seeds averaged", members=members, fold=fold) for fold, members in of_fold.items()]
+    one_rate = on_folds([replace(of_role["vit"], recipe=ONE_RATE)], seeds=(0, 1, 2))
+    runs, groups = [], {"": (vit, convnet, vit + convnet), ", without layer decay": (one_rate, one_rate + convnet)}
+    for what, models in {"": vit, ", without layer decay": one_rate}.items():
+        pairs = zip(models, convnet, strict=True)
+        runs += [replace(one, variant=f"averaged{what}", members=(one, other)) for one, other in pairs]
+    for what, group in groups.items():
+        for models in group:
+            of_fold = {fold: tuple(one for one in models if one.fold == fold) for fold in FOLDS}
+            runs += [Run(f"three seeds averaged{what}", members=some, fold=fold) for fold, some in of_fold.items()]
     return runs
 
 
@@ -132,32 +139,37 @@ CANDIDATES = {  # what `tuning` tried on all folds with both models, the recipe 
     "timm's head": {"zero_head": False},
     "recipe": {},
 }
+NESTED = {  # what each fold chooses from: those three, and for the ViT a fourth that was found later
+    "chosen in each fold": {},
+    "chosen in each fold, layer decay too": {"without layer decay": {"recipe": ONE_RATE}},
+}
 
 
 def nested() -> list[Run]:
     """ViT, ConvNet and both, each fold with what its own validation clips chose, as far as `tuning` has them."""
     runs = []
-    for fold in FOLDS:
-        chosen = {role: chosen_by_validation(role, fold) for role in ("vit", "convnet")}
+    for (variant, fourth), fold in itertools.product(NESTED.items(), FOLDS):
+        candidates = {"vit": CANDIDATES | fourth, "convnet": CANDIDATES}
+        chosen = {role: chosen_by_validation(role, fold, several) for role, several in candidates.items()}
         if None in chosen.values():
             continue
         vit, convnet = (
-            Run("full", role, recipe=RECIPES[role], fold=fold, kept=True, **CANDIDATES[variant])
-            for role, variant in chosen.items()
+            Run("full", role, fold=fold, kept=True, **{"recipe": RECIPES[role]} | candidates[role][name])
+            for role, name in chosen.items()
         )
-        for members in ((vit,), (convnet,), (vit, convnet)):
-            runs.append(Run("chosen in each fold", members[0].role, members=members, fold=fold))
+        for members in ((vit,), (vit, convnet)) if fourth else ((vit,), (convnet,), (vit, convnet)):
+            runs.append(Run(variant, members[0].role, members=members, fold=fold))
     return runs
 
 
-def chosen_by_validation(role: str, fold: int) -> str | None:
+def chosen_by_validation(role: str, fold: int, candidates: Iterable[str] = CANDIDATES) -> str | None:
     """The candidate that is best on the validation clips inside this fold's training folds of ESC-10; of equals the first."""
     rows = recorded.read("tuning")
     rows = rows[rows["model"].str.startswith("vit" if role == "vit" else "mobilenet") & (rows["fold"] == fold)]
     accuracies = dict(zip(rows["variant"], rows["accuracy"], strict=True))
-    if not CANDIDATES.keys() <= accuracies.keys():
+    if not set(candidates) <= accuracies.keys():
         return None
-    return max(CANDIDATES, key=accuracies.get)
+    return max(candidates, key=accuracies.get)
 
 
 def tuning() -> list[Run]:
@@ -170,6 +182,7 @@ def tuning() -> list[Run]:
             for role in ("vit", "convnet")
         ]
         + [Run("timm's head, log floor 1e-7, all patches", patch_drop=0.0, **old)]
+        + [Run("without layer decay", recipe=ONE_RATE)]
     )
     tried = {
         "half of the patches": {"patch_drop": 0.5},

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from torch import Tensor
 
 from helpers import positions, spectrograms
@@ -154,39 +154,9 @@ def plot_folds(accuracies: dict, *, title: str, chance: float, ax: Axes | None =
     ax.axvline(chance, color=COLORS["random"], linestyle=":")
     ax.text(chance, 1, " chance", transform=ax.get_xaxis_transform(), va="top", fontsize=8, color="#555555")
     ax.set(yticks=range(len(accuracies)), yticklabels=reversed(accuracies), xlim=(0, 1), xlabel="accuracy in one fold")
+    ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.set_ylim(-0.6, len(accuracies) - 0.4)
     ax.set_title(title, loc="right", fontsize=10)
-    return ax.figure
-
-
-def plot_calibration(bars, *, title: str, ax: Axes | None = None) -> Figure:
-    """A bar for each (mean probability, accuracy, clips), and the diagonal on which a calibrated model's bars end."""
-    ax = ax or new_axes(5, 3.2)
-    ax.plot([0, 1], [0, 1], color=COLORS["random"], linestyle="--", label="calibrated")
-    for probability, accuracy, count in bars:
-        ax.bar(probability, accuracy, width=0.06, color=COLORS["pretrained"], edgecolor="white")
-        ax.text(probability, accuracy + 0.02, int(count), ha="center", fontsize=8)
-    ax.set(xlabel="probability that the model gives its answer", ylabel="share of right answers")
-    ax.set(xlim=(0, 1), ylim=(0, 1.15))
-    ax.set_title(title, fontsize=10)
-    ax.legend(fontsize=8, loc="upper left")
-    return ax.figure
-
-
-def plot_learning_curve(accuracies: dict, *, what: str, chance: float, ax: Axes | None = None) -> Figure:
-    """Mean and spread over the number of clips: {"pretrained" or "scratch": DataFrame of per cents, sizes x draws}."""
-    ax, found = ax or new_axes(6.4, 3), []
-    for name, drawn in accuracies.items():
-        line, end = {"pretrained": ("o-", 0), "scratch": ("s--", -1)}[name]
-        mean = drawn.mean(axis=1)
-        ax.errorbar(drawn.index, mean, drawn.std(axis=1), fmt=line, capsize=3, color=COLORS[name], label=name)
-        ax.set_xscale("log", base=2)
-        ax.set_xticks(drawn.index, drawn.index)
-        found += [f"{name} {mean.iloc[end]:.0f} % at {mean.index[end]}"] if len(mean) else []
-    ax.axhline(chance, color=COLORS["random"], linestyle=":")
-    ax.set(xlabel="training clips a class", ylabel="accuracy (%)", ylim=(0, 100))
-    ax.set_title(f"{what}: {', '.join(found) or 'not run yet'}", fontsize=10)
-    ax.legend(fontsize=8, loc="upper left", ncols=2)
     return ax.figure
 
 
@@ -338,4 +308,35 @@ def plot_rates(rates: dict, *, title: str, ax: Axes | None = None) -> Figure:
     ax.set(yscale="log", ylim=(top / 1e4, 2 * top), xlabel="update", ylabel="learning rate")
     ax.set_title(title, fontsize=10)
     ax.legend(fontsize=8, loc="lower center")
+    return ax.figure
+
+
+def plot_calibration(bars, *, title: str, ax: Axes | None = None) -> Figure:
+    """A bar for each (mean probability, accuracy, clips), and the diagonal on which a calibrated model's bars end."""
+    ax = ax or new_axes(5, 3.2)
+    ax.plot([0, 1], [0, 1], color=COLORS["random"], linestyle="--", label="calibrated")
+    for probability, accuracy, count in bars:
+        ax.bar(probability, accuracy, width=0.06, color=COLORS["pretrained"], edgecolor="white")
+        ax.text(probability, accuracy + 0.02, int(count), ha="center", fontsize=8)
+    ax.set(xlabel="probability that the model gives its answer", ylabel="share of right answers")
+    ax.set(xlim=(0, 1), ylim=(0, 1.15))
+    ax.set_title(title, fontsize=10)
+    ax.legend(fontsize=8, loc="upper left")
+    return ax.figure
+
+
+def plot_learning_curve(accuracies: dict, *, what: str, chance: float, ax: Axes | None = None) -> Figure:
+    """Mean and spread over the number of clips: {"pretrained" or "scratch": DataFrame of per cents, sizes x draws}."""
+    ax, found = ax or new_axes(6.4, 3), []
+    for name, drawn in accuracies.items():
+        line, end = {"pretrained": ("o-", 0), "scratch": ("s--", -1)}[name]
+        mean = drawn.mean(axis=1)
+        ax.errorbar(drawn.index, mean, drawn.std(axis=1), fmt=line, capsize=3, color=COLORS[name], label=name)
+        ax.set_xscale("log", base=2)
+        ax.set_xticks(drawn.index, drawn.index)
+        found += [f"{name} {mean.iloc[end]:.0f} % at {mean.index[end]}"] if len(mean) else []
+    ax.axhline(chance, color=COLORS["random"], linestyle=":")
+    ax.set(xlabel="training clips a class", ylabel="accuracy (%)", ylim=(0, 118), yticks=range(0, 101, 20))
+    ax.set_title(f"{what}: {', '.join(found) or 'not run yet'}", fontsize=10)
+    ax.legend(fontsize=8, loc="upper left", ncols=2)
     return ax.figure

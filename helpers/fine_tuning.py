@@ -71,7 +71,7 @@ def train_one_epoch(model, loader, optimizer, scheduler, augment, accelerator, *
         if not loss.isfinite():
             batch = update - epoch * len(loader)
             raise FloatingPointError(
-                f"The loss of batch {batch} in epoch {epoch} is {loss.item()}: lower lr, or look at that batch."
+                f"Batch {batch} of epoch {epoch} has loss {loss.item()}: lower lr, or look at that batch."
             )
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(model.parameters(), clip_norm)

@@ -199,7 +199,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path)
     features, _ = small_sounds()
     train(replace(RECIPE, epochs=1), folder=tmp_path)
     features[5] = float("nan")
-    with pytest.raises(FloatingPointError, match="loss of batch .* in epoch 0 is nan"):
+    with pytest.raises(FloatingPointError, match="Batch .* of epoch 0 has loss nan"):
         train(features=features, folder=tmp_path / "other")
     assert [path.name for path in checkpoints.found(tmp_path)] == ["epoch_001"]
 

@@ -336,3 +336,5 @@ def test_fold_dots_stand_in_the_order_of_the_table():
     axes = figure.axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["second", "first"]
     assert axes.lines[0].get_xdata().tolist() == [0.8]
+    figure.canvas.draw()
+    assert axes.get_xticklabels()[-1].get_text() == "100%"

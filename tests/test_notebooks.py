@@ -48,6 +48,40 @@ def test_starts_with_title_setup_and_session(path):
     assert "here = session.start()" in second.source
 
 
+@pytest.mark.parametrize(
+    ("said", "lesson", "printed"),
+    [
+        ("a third of all values lies on it", "05", "34% of all values lie on the floor"),
+        ("a third of the test clips have another take", "05", "36% of the clips have another take"),
+        (
+            "by 3.4 points in one draw",
+            "05",
+            "on these clips 92.4%, on the same clips with their takes on one side 89.0%",
+        ),
+        ("which had 84.5 % on the official folds", "04", r"linear probe, ViT, pretrained .* 84\.5%"),
+        ("with the new one it has 87.8 %", "05", r"32 +87\.8 "),
+        ("5.8 points (3.0 to 8.8). That is", "05", r"five folds, above a probe: \+5\.8 points \(\+3\.0 to \+8\.8\)"),
+        ("beat a probe on the same features by 5.8 points (3.0 to 8.8)", "05", r"\+5\.8 points \(\+3\.0 to \+8\.8\)"),
+        ("whose seeds scatter by 1.4 points", "05", r"seeds scatter by 1\.4 points"),
+        ("two barks are called sneezes, with 95 and 94 %", "05", r"dog bark +person sneeze +95%.*\n.*sneeze +94%"),
+        ("in 28 of 34 clips", "05", "right in 28 of 34"),
+        ("by seven points, in the stored run", "05", r"\n2 +66\.0 (.*\n)+32 +87\.8 +58\.8"),
+        ("should have 1/42 of the head's rate", "05", "1/42 of the head's rate"),
+        ("never reaches half of the recipe's rate", "05", "once an epoch: highest rate 46%"),
+    ],
+)
+def test_what_lesson_05_says_of_its_stored_run_is_printed_there(said, lesson, printed):
+    assert said in prose(notebooks.read(next(path for path in PATHS if path.name.startswith("05"))))
+    outputs = [
+        output.get("text") or output.get("data", {}).get("text/plain", "")
+        for path in PATHS
+        if path.name.startswith(lesson)
+        for cell in notebooks.code_cells(notebooks.read(path))
+        for output in cell.outputs
+    ]
+    assert re.search(printed, "\n".join(outputs))
+
+
 @every_notebook
 def test_every_figure_has_a_caption_below(path):
     cells = notebooks.read(path).cells
