@@ -395,6 +395,64 @@ def test_the_heads_of_timm_and_zeros_in_the_table_of_the_recipe():
     assert low > 0
 
 
+def of_pretrained_vit(name):
+    rows = recorded.read(name).query("pretrained")
+    return dict(list(rows[rows["model"].str.fullmatch("vit_tiny[^+]*")].groupby("variant")))
+
+
+@pytest.mark.parametrize(
+    "variant", [*(f"without {part}" for part in ("mixup", "masks", "roll", "gain")), "12 epochs", "timm's head"]
+)
+def test_no_part_of_the_recipe_is_missed_alone(variant):
+    of = of_pretrained_vit("recipe")
+    assert of[variant]["fold"].nunique() == 5
+    low, high = recorded.compare(of[variant], of["whole recipe"])[1:]
+    assert -0.03 < low <= 0 <= high
+
+
+def test_two_of_fourteen_changes_are_better_than_the_recipe_on_the_test_folds():
+    of = of_pretrained_vit("recipe")
+    whole = of.pop("whole recipe")
+    clear = {variant for variant, rows in of.items() if recorded.compare(rows, whole)[1] > 0}
+    assert clear == {"50 epochs", "without layer decay"}
+    assert len(of) == 14
+    assert round(100 * (1 - 0.95 ** len(of))) == 51
+
+
+def test_without_layer_decay_the_vit_is_better_by_less_than_its_first_seed_said():
+    of, tried = of_pretrained_vit("recipe"), of_pretrained_vit("tuning")
+    difference, low, _ = recorded.compare(of["without layer decay"], of["whole recipe"])
+    assert difference == pytest.approx(0.015, abs=0.002)
+    assert 0 < low < 0.005
+    seeds = of["without layer decay"].groupby("seed")["accuracy"].mean()
+    assert len(seeds) == 3
+    assert seeds[0] > seeds[1:].max()
+    in_folds = {variant: tried[variant].set_index("fold")["accuracy"] for variant in ("recipe", "without layer decay")}
+    assert (in_folds["without layer decay"] >= in_folds["recipe"]).all()
+
+
+def test_averaged_or_chosen_in_each_fold_nothing_is_left_of_it():
+    averaged = dict(list(recorded.read("averaged").groupby("variant")))
+    low, high = recorded.compare(averaged["averaged, without layer decay"], averaged["averaged"])[1:]
+    assert low <= 0 <= high
+    means = recorded.read("nested").groupby(["variant", "model"])["accuracy"].mean()
+    fourth = means["chosen in each fold, layer decay too"]
+    gains = 400 * (fourth - means["chosen in each fold"]).dropna()  # clips
+    assert len(gains) == 2
+    assert gains.between(-1e-6, 1 + 1e-6).all()
+
+
+def test_nine_models_miss_five_clips_together():
+    here, right = session.PROFILES["laptop"], {}
+    for member in itertools.chain(*(run.members for run in plans.averaged())):
+        kept = np.load(recorded.FOLDER / "predictions" / f"{experiments.settings(member, here)[2]}.npz")
+        model = member.role, member.recipe.layer_decay, member.seed
+        right.setdefault(model, {})[member.fold] = kept["logits"].argmax(axis=1) == kept["labels"]
+    answers = np.array([np.concatenate([folds[fold] for fold in sorted(folds)]) for folds in right.values()])
+    assert answers.shape == (9, 400)
+    assert (~answers).all(axis=0).sum() == 5
+
+
 def test_twenty_clips_and_photographs_are_better_than_all_clips_and_random_weights():
     rows = recorded.read("learning_curve")
     assert (rows.groupby(["pretrained", "variant"])["fold"].nunique() == 5).all()

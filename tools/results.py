@@ -18,7 +18,7 @@ def table() -> str:
     rows = []
     for name in ("averaged", "nested", "esc10", "nano"):
         for (model, pretrained, variant), line in recorded.summary(recorded.read(name)).iterrows():
-            if line["folds"] < 5:
+            if line["folds"] < 5 or variant not in LEARNS:  # what was found later, lesson 05 shows
                 continue
             start = "photographs" if pretrained else "nothing"
             learns = LEARNS[variant]
