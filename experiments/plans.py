@@ -15,7 +15,7 @@ RECIPES = {
     "convnet": Recipe(epochs=25, lr=1e-3, layer_decay=None, mixup=1.0),
 }
 RECIPES["deit"] = RECIPES["vit"]
-ONE_RATE = replace(RECIPES["vit"], layer_decay=None)  # what experiment `recipe` found better, and `tuning` confirmed
+ONE_RATE = replace(RECIPES["vit"], layer_decay=None)  # noticed in `recipe`; a candidate, see README.md
 SOUND = {"log_floor": 1e-2}  # how deep silence is
 DEEP = {"log_floor": 1e-7}  # as in lessons 01-04; what `tuning` compares with it
 NANO = session.PROFILES["offline"]
@@ -97,13 +97,13 @@ def recipe() -> list[Run]:
         "float32": {"precision": "no"},
     }
     parts += [Run(name, recipe=replace(base, **difference)) for name, difference in differences.items()]
-    better = Run("without layer decay", recipe=ONE_RATE, kept=True)
-    parts.append(better)
+    one_rate = Run("without layer decay", recipe=ONE_RATE, kept=True)
+    parts.append(one_rate)
     parts.append(Run("all patches", patch_drop=0.0))
     parts.append(Run("16 kHz", sound={"sample_rate": 16_000, "n_fft": 1024, "hop_length": 320}))
     parts.append(Run("100 frames a second", sound={"hop_length": 320}))
     parts.append(Run("patches that overlap", change=changes.overlap_patches))
-    return on_folds(parts) + on_folds([Run("whole recipe"), better], seeds=(1, 2))
+    return on_folds(parts) + on_folds([Run("whole recipe"), one_rate], seeds=(1, 2))
 
 
 def learning_curve() -> list[Run]:
@@ -119,7 +119,7 @@ def learning_curve() -> list[Run]:
 
 
 def averaged() -> list[Run]:
-    """ViT and ConvNet together, for each seed; and three seeds of the one, of the other, and of both."""
+    """ViT and ConvNet together, for each seed; and three seeds of the one, of the other, and of both; again with the ViT's `ONE_RATE`."""
     of_role = {role: Run("full", role, recipe=RECIPES[role], kept=True) for role in ("vit", "convnet")}
     vit, convnet = (on_folds([one], seeds=(0, 1, 2)) for one in of_role.values())
     one_rate = on_folds([replace(of_role["vit"], recipe=ONE_RATE)], seeds=(0, 1, 2))
