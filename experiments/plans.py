@@ -16,6 +16,7 @@ RECIPES = {
 }
 RECIPES["deit"] = RECIPES["vit"]
 ONE_RATE = replace(RECIPES["vit"], layer_decay=None)  # noticed in `recipe`; a candidate, see README.md
+LONG = {"vit": replace(ONE_RATE, epochs=50), "convnet": replace(RECIPES["convnet"], epochs=50)}
 SOUND = {"log_floor": 1e-2}  # how deep silence is
 DEEP = {"log_floor": 1e-7}  # as in lessons 01-04; what `tuning` compares with it
 NANO = session.PROFILES["offline"]
@@ -183,6 +184,9 @@ def tuning() -> list[Run]:
         ]
         + [Run("timm's head, log floor 1e-7, all patches", patch_drop=0.0, **old)]
         + [Run("without layer decay", recipe=ONE_RATE)]
+        + [Run("without layer decay, 50 epochs", recipe=LONG["vit"])]
+        + [Run("without layer decay, patches that overlap", recipe=ONE_RATE, change=changes.overlap_patches)]
+        + [Run("50 epochs", "convnet", recipe=LONG["convnet"])]
     )
     tried = {
         "half of the patches": {"patch_drop": 0.5},
