@@ -15,7 +15,7 @@ RECIPES = {
     "convnet": Recipe(epochs=25, lr=1e-3, layer_decay=None, mixup=1.0),
 }
 RECIPES["deit"] = RECIPES["vit"]
-ONE_RATE = replace(RECIPES["vit"], layer_decay=None)  # noticed in `recipe`; a candidate, see README.md
+ONE_RATE = replace(RECIPES["vit"], layer_decay=None)
 LONG = {"vit": replace(ONE_RATE, epochs=50), "convnet": replace(RECIPES["convnet"], epochs=50)}
 SOUND = {"log_floor": 1e-2}  # how deep silence is
 DEEP = {"log_floor": 1e-7}  # as in lessons 01-04; what `tuning` compares with it
@@ -43,6 +43,15 @@ class Run:
     seed: int = 0
     kept: bool = False  # whether its logits are kept, for averages
     members: tuple["Run", ...] = ()  # in place of a training: the runs whose probabilities are averaged
+
+
+VITS = {  # the recipe's, and two candidates: the first noticed in `recipe`, the second the best in `tuning`; see README.md
+    "": Run("full", kept=True),
+    ", without layer decay": Run("full", recipe=ONE_RATE, kept=True),
+    ", without layer decay, patches that overlap": Run(
+        "full", recipe=ONE_RATE, change=changes.overlap_patches, kept=True
+    ),
+}
 
 
 def esc10() -> list[Run]:
@@ -98,13 +107,13 @@ def recipe() -> list[Run]:
         "float32": {"precision": "no"},
     }
     parts += [Run(name, recipe=replace(base, **difference)) for name, difference in differences.items()]
-    one_rate = Run("without layer decay", recipe=ONE_RATE, kept=True)
-    parts.append(one_rate)
+    later = [replace(one, variant=what.removeprefix(", ")) for what, one in VITS.items() if what]
+    parts += later
     parts.append(Run("all patches", patch_drop=0.0))
     parts.append(Run("16 kHz", sound={"sample_rate": 16_000, "n_fft": 1024, "hop_length": 320}))
     parts.append(Run("100 frames a second", sound={"hop_length": 320}))
     parts.append(Run("patches that overlap", change=changes.overlap_patches))
-    return on_folds(parts) + on_folds([Run("whole recipe"), one_rate], seeds=(1, 2))
+    return on_folds(parts) + on_folds([Run("whole recipe"), *later], seeds=(1, 2))
 
 
 def learning_curve() -> list[Run]:
@@ -120,16 +129,14 @@ def learning_curve() -> list[Run]:
 
 
 def averaged() -> list[Run]:
-    """ViT and ConvNet together, for each seed; and three seeds of the one, of the other, and of both; again with the ViT's `ONE_RATE`."""
-    of_role = {role: Run("full", role, recipe=RECIPES[role], kept=True) for role in ("vit", "convnet")}
-    vit, convnet = (on_folds([one], seeds=(0, 1, 2)) for one in of_role.values())
-    one_rate = on_folds([replace(of_role["vit"], recipe=ONE_RATE)], seeds=(0, 1, 2))
-    runs, groups = [], {"": (vit, convnet, vit + convnet), ", without layer decay": (one_rate, one_rate + convnet)}
-    for what, models in {"": vit, ", without layer decay": one_rate}.items():
-        pairs = zip(models, convnet, strict=True)
+    """ViT and ConvNet together, for each seed; and three seeds of the one, of the other, and of both; for each `VITS`."""
+    seeds, runs = (0, 1, 2), []
+    convnet = on_folds([Run("full", "convnet", recipe=RECIPES["convnet"], kept=True)], seeds)
+    for what, one in VITS.items():
+        vit = on_folds([one], seeds)
+        pairs = zip(vit, convnet, strict=True)
         runs += [replace(one, variant=f"averaged{what}", members=(one, other)) for one, other in pairs]
-    for what, group in groups.items():
-        for models in group:
+        for models in (vit, vit + convnet) if what else (vit, convnet, vit + convnet):
             of_fold = {fold: tuple(one for one in models if one.fold == fold) for fold in FOLDS}
             runs += [Run(f"three seeds averaged{what}", members=some, fold=fold) for fold, some in of_fold.items()]
     return runs
