@@ -45,13 +45,11 @@ class Run:
     members: tuple["Run", ...] = ()  # in place of a training: the runs whose probabilities are averaged
 
 
-VITS = {  # the recipe's, and two candidates: the first noticed in `recipe`, the second the best in `tuning`; see README.md
-    "": Run("full", kept=True),
-    ", without layer decay": Run("full", recipe=ONE_RATE, kept=True),
-    ", without layer decay, patches that overlap": Run(
-        "full", recipe=ONE_RATE, change=changes.overlap_patches, kept=True
-    ),
-}
+FULL = Run("full", kept=True)
+CANDIDATES = [  # to replace the recipe's ViT: the first noticed in `recipe`, the second the best in `tuning`; see README.md
+    Run("without layer decay", recipe=ONE_RATE, kept=True),
+    Run("without layer decay, patches that overlap", recipe=ONE_RATE, change=changes.overlap_patches, kept=True),
+]
 
 
 def esc10() -> list[Run]:
@@ -107,13 +105,12 @@ def recipe() -> list[Run]:
         "float32": {"precision": "no"},
     }
     parts += [Run(name, recipe=replace(base, **difference)) for name, difference in differences.items()]
-    later = [replace(one, variant=what.removeprefix(", ")) for what, one in VITS.items() if what]
-    parts += later
+    parts += CANDIDATES
     parts.append(Run("all patches", patch_drop=0.0))
     parts.append(Run("16 kHz", sound={"sample_rate": 16_000, "n_fft": 1024, "hop_length": 320}))
     parts.append(Run("100 frames a second", sound={"hop_length": 320}))
     parts.append(Run("patches that overlap", change=changes.overlap_patches))
-    return on_folds(parts) + on_folds([Run("whole recipe"), *later], seeds=(1, 2))
+    return on_folds(parts) + on_folds([Run("whole recipe"), *CANDIDATES], seeds=(1, 2))
 
 
 def learning_curve() -> list[Run]:
@@ -129,70 +126,74 @@ def learning_curve() -> list[Run]:
 
 
 def averaged() -> list[Run]:
-    """ViT and ConvNet together, for each seed; and three seeds of the one, of the other, and of both; for each `VITS`."""
+    """ViT and ConvNet together, for each seed; and three seeds of the one, of the other, and of both; so with each candidate."""
     seeds, runs = (0, 1, 2), []
     convnet = on_folds([Run("full", "convnet", recipe=RECIPES["convnet"], kept=True)], seeds)
-    for what, one in VITS.items():
-        vit = on_folds([one], seeds)
+    for first in [FULL, *CANDIDATES]:
+        what = "" if first is FULL else f", {first.variant}"
+        vit = on_folds([first], seeds)
         pairs = zip(vit, convnet, strict=True)
-        runs += [replace(one, variant=f"averaged{what}", members=(one, other)) for one, other in pairs]
+        runs += [Run(f"averaged{what}", members=pair, fold=pair[0].fold, seed=pair[0].seed) for pair in pairs]
         for models in (vit, vit + convnet) if what else (vit, convnet, vit + convnet):
             of_fold = {fold: tuple(one for one in models if one.fold == fold) for fold in FOLDS}
             runs += [Run(f"three seeds averaged{what}", members=some, fold=fold) for fold, some in of_fold.items()]
     return runs
 
 
-CANDIDATES = {  # what `tuning` tried on all folds with both models, the recipe last
+WAYS = {  # what `tuning` tried on all folds with both models, the recipe last
     "timm's head, log floor 1e-7": {"zero_head": False, "sound": DEEP},
     "timm's head": {"zero_head": False},
     "recipe": {},
 }
-NESTED = {  # what each fold chooses from: those three, and for the ViT a fourth that was found later
-    "chosen in each fold": {},
-    "chosen in each fold, layer decay too": {"without layer decay": {"recipe": ONE_RATE}},
+NESTED = {  # what each fold chooses from: those three, and for the ViT the candidates that came later
+    "chosen in each fold": [],
+    "chosen in each fold, layer decay too": CANDIDATES[:1],
+    "chosen in each fold, overlap too": CANDIDATES,
 }
 
 
 def nested() -> list[Run]:
     """ViT, ConvNet and both, each fold with what its own validation clips chose, as far as `tuning` has them."""
     runs = []
-    for (variant, fourth), fold in itertools.product(NESTED.items(), FOLDS):
-        candidates = {"vit": CANDIDATES | fourth, "convnet": CANDIDATES}
-        chosen = {role: chosen_by_validation(role, fold, several) for role, several in candidates.items()}
+    for (variant, later), fold in itertools.product(NESTED.items(), FOLDS):
+        ways = {
+            "vit": WAYS | {one.variant: {"recipe": one.recipe, "change": one.change} for one in later},
+            "convnet": WAYS,
+        }
+        chosen = {role: chosen_by_validation(role, fold, several) for role, several in ways.items()}
         if None in chosen.values():
             continue
         vit, convnet = (
-            Run("full", role, fold=fold, kept=True, **{"recipe": RECIPES[role]} | candidates[role][name])
+            Run("full", role, fold=fold, kept=True, **{"recipe": RECIPES[role]} | ways[role][name])
             for role, name in chosen.items()
         )
-        for members in ((vit,), (vit, convnet)) if fourth else ((vit,), (convnet,), (vit, convnet)):
+        for members in ((vit,), (vit, convnet)) if later else ((vit,), (convnet,), (vit, convnet)):
             runs.append(Run(variant, members[0].role, members=members, fold=fold))
     return runs
 
 
-def chosen_by_validation(role: str, fold: int, candidates: Iterable[str] = CANDIDATES) -> str | None:
-    """The candidate that is best on the validation clips inside this fold's training folds of ESC-10; of equals the first."""
+def chosen_by_validation(role: str, fold: int, ways: Iterable[str] = WAYS) -> str | None:
+    """The way that is best on the validation clips inside this fold's training folds of ESC-10; of equals the first."""
     rows = recorded.read("tuning")
     rows = rows[rows["model"].str.startswith("vit" if role == "vit" else "mobilenet") & (rows["fold"] == fold)]
     accuracies = dict(zip(rows["variant"], rows["accuracy"], strict=True))
-    if not set(candidates) <= accuracies.keys():
+    if not set(ways) <= accuracies.keys():
         return None
-    return max(candidates, key=accuracies.get)
+    return max(ways, key=accuracies.get)
 
 
 def tuning() -> list[Run]:
     """On validation clips inside the training folds; all that was tried to its end, some of it on two of the five folds."""
-    vit, old = RECIPES["vit"], CANDIDATES["timm's head, log floor 1e-7"]
+    vit, old = RECIPES["vit"], WAYS["timm's head, log floor 1e-7"]
     runs = on_folds(
         [
             Run(name, role, recipe=RECIPES[role], **differs)
-            for name, differs in CANDIDATES.items()
+            for name, differs in WAYS.items()
             for role in ("vit", "convnet")
         ]
         + [Run("timm's head, log floor 1e-7, all patches", patch_drop=0.0, **old)]
-        + [Run("without layer decay", recipe=ONE_RATE)]
+        + CANDIDATES
         + [Run("without layer decay, 50 epochs", recipe=LONG["vit"])]
-        + [Run("without layer decay, patches that overlap", recipe=ONE_RATE, change=changes.overlap_patches)]
         + [Run("50 epochs", "convnet", recipe=LONG["convnet"])]
     )
     tried = {
