@@ -126,7 +126,7 @@ def learning_curve() -> list[Run]:
 
 
 def averaged() -> list[Run]:
-    """ViT and ConvNet together, for each seed; and three seeds of the one, of the other, and of both; so with each candidate."""
+    """ViT and ConvNet together, for each seed; and three seeds of the one, of the other, and of both; so with each candidate; five of the last."""
     seeds, runs = (0, 1, 2), []
     convnet = on_folds([Run("full", "convnet", recipe=RECIPES["convnet"], kept=True)], seeds)
     for first in [FULL, *CANDIDATES]:
@@ -137,6 +137,9 @@ def averaged() -> list[Run]:
         for models in (vit, vit + convnet) if what else (vit, convnet, vit + convnet):
             of_fold = {fold: tuple(one for one in models if one.fold == fold) for fold in FOLDS}
             runs += [Run(f"three seeds averaged{what}", members=some, fold=fold) for fold, some in of_fold.items()]
+    for fold in FOLDS:
+        five = tuple(on_folds(CANDIDATES[1:], range(5), [fold]))
+        runs.append(Run(f"five seeds averaged, {CANDIDATES[1].variant}", members=five, fold=fold))
     return runs
 
 
