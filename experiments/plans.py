@@ -133,7 +133,7 @@ def averaged() -> list[Run]:
         what = "" if first is FULL else f", {first.variant}"
         vit = on_folds([first], seeds)
         pairs = zip(vit, convnet, strict=True)
-        runs += [Run(f"averaged{what}", members=pair, fold=pair[0].fold, seed=pair[0].seed) for pair in pairs]
+        runs += [replace(pair[0], variant=f"averaged{what}", members=pair) for pair in pairs]
         for models in (vit, vit + convnet) if what else (vit, convnet, vit + convnet):
             of_fold = {fold: tuple(one for one in models if one.fold == fold) for fold in FOLDS}
             runs += [Run(f"three seeds averaged{what}", members=some, fold=fold) for fold, some in of_fold.items()]

@@ -65,7 +65,10 @@ def test_starts_with_title_setup_and_session(path):
         ("whose seeds scatter by 1.4 points", "05", r"seeds scatter by 1\.4 points"),
         ("two barks are called sneezes, with 95 and 94 %", "05", r"dog bark +person sneeze +95%.*\n.*sneeze +94%"),
         ("in 28 of 34 clips", "05", "right in 28 of 34"),
-        ("by seven points, in the stored run", "05", r"\n2 +66\.0 (.*\n)+32 +87\.8 +58\.8"),
+        ("seven points below that of the pretrained model", "05", r"\n2 +66\.0 (.*\n)+32 +87\.8 +58\.8"),
+        ("hold 48 % of the attention before", "05", "the four corners: before 48%, after 36%"),
+        ("the corners still hold 36 %, and", "05", "the four corners: before 48%, after 36%"),
+        ("the louder patches: 71 %", "05", "the louder half: before 52%, after 71%"),
         (
             "better by a point, and that interval holds zero",
             "05",
