@@ -355,6 +355,13 @@ def test_esc10_is_what_is_known_of_it(tmp_path):
 
 
 @needs_esc10
+def test_some_clips_of_esc10_validate_for_several_folds():
+    sounds = clips.load("esc10")
+    validation = [clip for fold in range(1, 6) for clip in sounds.inner_split(fold)[1].tolist()]
+    assert (len(validation), len(set(validation))) == (321, 231)
+
+
+@needs_esc10
 @pytest.mark.parametrize("test_fold", range(1, 6))
 def test_inner_split_keeps_recordings_together(test_fold):
     sounds = clips.load("esc10")
