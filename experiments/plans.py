@@ -126,7 +126,10 @@ def learning_curve() -> list[Run]:
 
 
 def averaged() -> list[Run]:
-    """ViT and ConvNet together, for each seed; and three seeds of the one, of the other, and of both; so with each candidate; five of the last."""
+    """ViT and ConvNet together, for each seed; three seeds of the one, of the other, of both; so with each candidate.
+
+    Of the last candidate five seeds, too.
+    """
     seeds, runs = (0, 1, 2), []
     convnet = on_folds([Run("full", "convnet", recipe=RECIPES["convnet"], kept=True)], seeds)
     for first in [FULL, *CANDIDATES]:
