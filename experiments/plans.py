@@ -200,6 +200,7 @@ def tuning() -> list[Run]:
         + [Run("timm's head, log floor 1e-7, all patches", patch_drop=0.0, **old)]
         + CANDIDATES
         + [Run("without layer decay, 50 epochs", recipe=LONG["vit"])]
+        + [replace(CANDIDATES[1], variant=f"{CANDIDATES[1].variant}, 50 epochs", recipe=LONG["vit"])]
         + [Run("without layer decay, 100 frames a second", recipe=ONE_RATE, sound={"hop_length": 320})]
         + [Run("50 epochs", "convnet", recipe=LONG["convnet"])]
     )
