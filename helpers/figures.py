@@ -145,15 +145,20 @@ def plot_resampled(
 # lesson 04
 
 
-def plot_folds(accuracies: dict, *, title: str, chance: float, ax: Axes | None = None) -> Figure:
-    """One row a method, {name: accuracies of the folds}: a dot for each fold, a stroke at their mean."""
+def plot_folds(accuracies: dict, *, title: str, chance: float | None = None, ax: Axes | None = None) -> Figure:
+    """One row a method, {name: accuracies of the folds}: a dot for each fold, a stroke at their mean.
+
+    With `chance` the axis goes from nothing to all, without it only as far as the dots.
+    """
     ax = ax or new_axes(height=0.9 + 0.32 * len(accuracies))
     for row, values in enumerate(reversed(accuracies.values())):
         ax.plot(values, [row] * len(values), "o", color=COLORS["by hand"], alpha=0.5, markeredgewidth=0)
         ax.plot([values.mean()], [row], "|", color="black", markersize=16, markeredgewidth=2)
-    ax.axvline(chance, color=COLORS["random"], linestyle=":")
-    ax.text(chance, 1, " chance", transform=ax.get_xaxis_transform(), va="top", fontsize=8, color="#555555")
-    ax.set(yticks=range(len(accuracies)), yticklabels=reversed(accuracies), xlim=(0, 1), xlabel="accuracy in one fold")
+    if chance is not None:
+        ax.axvline(chance, color=COLORS["random"], linestyle=":")
+        ax.text(chance, 1, " chance", transform=ax.get_xaxis_transform(), va="top", fontsize=8, color="#555555")
+        ax.set_xlim(0, 1)
+    ax.set(yticks=range(len(accuracies)), yticklabels=reversed(accuracies), xlabel="accuracy in one fold")
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.set_ylim(-0.6, len(accuracies) - 0.4)
     ax.set_title(title, loc="right", fontsize=10)

@@ -158,6 +158,11 @@ def compare(one: pd.DataFrame, other: pd.DataFrame) -> tuple[float, float, float
     return float(difference.mean()), *bootstrap_interval(difference)
 
 
+def in_points(difference: float, low: float, high: float) -> str:
+    """What `compare` gives, for readers: +2.6 (+1.1 to +4.2)."""
+    return "{:+.1f} ({:+.1f} to {:+.1f})".format(*(round(100 * share, 1) + 0.0 for share in (difference, low, high)))
+
+
 def predictions(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """What runs whose answers were kept said: probabilities (clips, classes) and labels (clips,) of their test clips."""
     kept = [np.load(FOLDER / "predictions" / f"{run}.npz") for run in rows["run"]]
@@ -177,8 +182,7 @@ def _above(reference: pd.DataFrame, runs: pd.DataFrame) -> str:
     reference = reference[(reference[same] == runs.iloc[0][same]).all(axis=1)]
     if reference.empty or set(reference["run"]) == set(runs["run"]):
         return ""
-    text = "{:+.1f} ({:+.1f} to {:+.1f})".format(*(100 * share for share in compare(runs, reference)))
-    return text.replace(" ", "\N{NO-BREAK SPACE}")
+    return in_points(*compare(runs, reference)).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _points(spread: float) -> str:

@@ -21,6 +21,7 @@ LEAK_CASES = [
     (np.array([507, 507, 913, 913, 913, 604, 821, 736, 736]), np.array([0, 2, 5, 7]), np.array([8, 1, 3, 4, 6])),
     (np.array([31, 44, 31, 58, 44, 62, 77]), np.array([6, 5, 4, 2]), np.array([3, 1, 0])),
     (np.array([12, 12, 15, 15, 19, 23]), np.array([0, 4]), np.array([3, 1, 2, 5])),  # 15 is twice in test, not in train
+    (np.array([8, 8, 8, 3, 5, 3, 9]), np.array([2, 0, 5, 4]), np.array([6, 3, 1])),  # 8 is twice in train
 ]
 
 
@@ -129,32 +130,37 @@ def _accuracy_of(*, evaluation=True, gradients=False, mean_of_batches=False, use
 # --- 5.3: choose without the test fold -----------------------------------------------------------------------------------
 
 RATES = [1e-4, 3e-4, 1e-3, 3e-3]
-SCORES = {  # what a try gives: on clips that were trained on, on the test fold, on others
-    "training": dict(zip(RATES, (0.60, 0.75, 0.90, 0.99), strict=True)),
-    "test": dict(zip(RATES, (0.50, 0.58, 0.91, 0.70), strict=True)),
-    "validation": dict(zip(RATES, (0.48, 0.83, 0.77, 0.62), strict=True)),
+SCORES = {  # what a try of each rate gives: on clips that were trained on, on the test fold, on others
+    "training": (0.60, 0.75, 0.90, 0.99),
+    "test": (0.50, 0.58, 0.91, 0.70),
+    "validation": (0.48, 0.83, 0.77, 0.62),
 }
+ORDERS = {2: RATES, 5: RATES[::-1]}  # for each test fold, another rate is the best
 
 
 class _TryOut:
     """Stands in for a training: writes down which clips it was given, and scores as `SCORES` says."""
 
     def __init__(self, sounds: clips.Clips, test_fold: int):
-        self.test = set(sounds.split(test_fold)[1].tolist())
+        self.training, self.test = (set(some.tolist()) for some in sounds.split(test_fold))
         self.recordings = sounds.table["recording"].to_numpy()
+        self.scores = {what: dict(zip(ORDERS[test_fold], some, strict=True)) for what, some in SCORES.items()}
         self.tried, self.saw_test, self.scored_training, self.siblings = set(), False, False, False
-        self.swapped = False
+        self.swapped, self.few, self.wasted = False, False, False
 
     def __call__(self, lr: float, train, scored) -> float:
         train, scored = (np.asarray(some) for some in (train, scored))
-        sees_test = bool(self.test & {*train.tolist(), *scored.tolist()})
+        used = {*train.tolist(), *scored.tolist()}
+        sees_test = bool(self.test & used)
         same = bool(np.isin(scored, train).any())
         self.tried.add(float(lr))
         self.saw_test |= sees_test
         self.scored_training |= same
         self.swapped |= len(train) < len(scored)
+        self.few |= 10 * len(scored) < len(used)
+        self.wasted |= not self.training <= used
         self.siblings |= bool(np.isin(self.recordings[scored], self.recordings[train]).any())
-        return SCORES["training" if same else "test" if sees_test else "validation"][float(lr)]
+        return self.scores["training" if same else "test" if sees_test else "validation"][float(lr)]
 
 
 def check_choose_lr(answer) -> Verdict:
@@ -162,7 +168,7 @@ def check_choose_lr(answer) -> Verdict:
     if answer is ... or answer is None:
         return TODO
     sounds = clips.Clips("synthetic", 16_000, synthetic.table(), source="", bark=0, folder=None, _waveforms=[])
-    for test_fold in (2, 5):
+    for test_fold in ORDERS:
         try_out = _TryOut(sounds, test_fold)
         try:
             chosen = answer(list(RATES), sounds, test_fold, try_out)
@@ -170,16 +176,19 @@ def check_choose_lr(answer) -> Verdict:
             return Verdict("wrong", f"Your code raised `{type(error).__name__}: {error}`.")
         if chosen is ... or chosen is None:
             return TODO
+        scores = try_out.scores["validation"]
         faults = {
             TEST_SEEN: try_out.saw_test,
             TRAINED_ON: try_out.scored_training,
             SIBLINGS: try_out.siblings,
             SWAPPED: try_out.swapped,
+            FEW: try_out.few,
+            WASTED: try_out.wasted,
             NOT_ALL: try_out.tried != set(RATES),
-            SCORE: chosen in SCORES["validation"].values(),
+            SCORE: chosen in scores.values(),
             PLACE: chosen not in RATES,
-            WORST: chosen == min(RATES, key=SCORES["validation"].get),
-            NOT_BEST: chosen != max(RATES, key=SCORES["validation"].get),
+            WORST: chosen == min(RATES, key=scores.get),
+            NOT_BEST: chosen != max(RATES, key=scores.get),
         }
         for message, is_there in faults.items():
             if is_there:
@@ -191,6 +200,8 @@ TEST_SEEN = "Clips of the test fold went into `try_out`. Whatever is chosen on t
 TRAINED_ON = "You score on clips that the model was trained on: that rewards learning by heart."
 SIBLINGS = "Takes of one recording lie on both sides of your split: `sounds.inner_split` keeps them together."
 SWAPPED = "You train on the smaller part and score on the larger one: the other way round."
+FEW = "You score on less than a tenth of the clips: too few to tell one rate from another."
+WASTED = "Some clips of the training folds are on neither side: train on all that do not validate."
 NOT_ALL = "Not every rate of `rates` was tried."
 SCORE = "That is the accuracy of the best rate; the rate itself is asked for."
 PLACE = "That is none of the `rates`: give the rate itself, not its place."
@@ -219,9 +230,16 @@ def _shuffled_inner(sounds, test_fold):
     return train[64:], train[:64]
 
 
+def _uneven_inner(sounds, test_fold, trained, scored):
+    """Parts of the inner split: the first so many clips of each side."""
+    train, validation = sounds.inner_split(test_fold)
+    return train[:trained], validation[:scored]
+
+
 # --- 5.4: a file of your own --------------------------------------------------------------------------------------------
 
 NOTES = {"sample_rate": 8000, "seconds": 1.0, "mean": -7.0, "std": 3.0, "class_names": ["owl", "rain", "saw"]}
+OTHER_NOTES = NOTES | {"seconds": 1.5, "mean": -6.0, "std": 2.5, "class_names": ["bell", "tide", "crow"]}
 
 
 def check_predict(answer) -> Verdict:
@@ -229,13 +247,13 @@ def check_predict(answer) -> Verdict:
     log_mel = spectrograms.LogMel(sample_rate=8000, n_fft=512, hop_length=125, n_mels=32)
     with tempfile.TemporaryDirectory() as folder:
         cases = []
-        for seed, (rate, seconds) in enumerate([(16_000, 0.3), (8000, 1.7)]):
+        for seed, (rate, seconds, notes) in enumerate([(16_000, 0.3, NOTES), (8000, 1.7, OTHER_NOTES)]):
             draw = np.random.default_rng(seed)
             path = Path(folder) / f"{seed}.wav"
             time = np.arange(int(rate * seconds)) / rate
             tone = np.sin(2 * np.pi * (500 + 900 * time) * time) * (0.2 + 0.8 * (seed == 1))
             soundfile.write(path, 0.3 * tone + 0.01 * draw.standard_normal(len(time)), rate)
-            cases.append((path, _listener(seed), log_mel, NOTES))
+            cases.append((path, _listener(seed), log_mel, notes))
         return grade(
             answer,
             reference=_predict(),
@@ -301,6 +319,9 @@ MISTAKES: dict[str, dict[str, Any]] = {
         "That is the other part: the clips whose recording the model has not heard.": lambda recordings, train, test: (
             test[~np.isin(recordings[test], recordings[train])]
         ),
+        "A clip is named once for each of its takes in `train`: once is enough.": lambda recordings, train, test: (
+            [clip for clip in test for other in train if recordings[clip] == recordings[other]]
+        ),
         "These are recordings; the clips of `test` are asked for.": lambda recordings, train, test: np.intersect1d(
             recordings[test], recordings[train]
         ),
@@ -330,6 +351,8 @@ MISTAKES: dict[str, dict[str, Any]] = {
         TRAINED_ON: _choose_lr(lambda sounds, fold: 2 * (sounds.split(fold)[0],)),
         SIBLINGS: _choose_lr(_shuffled_inner),
         SWAPPED: _choose_lr(lambda sounds, fold: sounds.inner_split(fold)[::-1]),
+        FEW: _choose_lr(lambda sounds, fold: _uneven_inner(sounds, fold, None, 3)),
+        WASTED: _choose_lr(lambda sounds, fold: _uneven_inner(sounds, fold, -20, None)),
         NOT_ALL: _choose_lr(_inner, rates=slice(2)),
         SCORE: _choose_lr(_inner, give=lambda rate, scores: scores[rate]),
         PLACE: _choose_lr(_inner, give=lambda rate, scores: list(scores).index(rate)),
