@@ -7,11 +7,13 @@ written by Accelerate (model, optimiser, scaler, random states, schedule, histor
 import hashlib
 import json
 import shutil
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from accelerate import Accelerator
 from filelock import FileLock, Timeout
+from safetensors import SafetensorError
 
 KEEP = 2  # the newest, and the one before should the newest be damaged
 SEAL = "sums.json"
@@ -34,24 +36,33 @@ def save(accelerator: Accelerator, folder: Path, epoch: int) -> None:
         if accelerator.is_main_process:
             (part / SEAL).write_text(json.dumps(_sums(part)), encoding="utf-8")
             part.replace(whole)
-            for old in found(folder)[KEEP:]:
-                shutil.rmtree(old)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+    except (OSError, RuntimeError, SafetensorError) as error:  # what each library makes of a full disk
         shutil.rmtree(part, ignore_errors=True)
         raise OSError(
             f"The checkpoint of epoch {epoch} cannot be written to {folder} ({error}): make room or set RUNS to another folder, "
             "then start again; training goes on from the epoch before."
         ) from error
+    if accelerator.is_main_process:
+        for old in found(folder)[KEEP:]:
+            shutil.rmtree(old, ignore_errors=True)  # what stays is tried again after the next epoch
     accelerator.wait_for_everyone()
 
 
 def resume(accelerator: Accelerator, folder: Path) -> None:
-    """Restore the newest whole checkpoint of `folder`, if there is one; a damaged one is passed over with a line."""
-    for checkpoint in found(folder):
-        if _is_whole(checkpoint):
+    """Restore the newest whole checkpoint of `folder`, if there is one; damaged ones are removed, with a line."""
+    there = found(folder)
+    accelerator.wait_for_everyone()  # all have seen them
+    for checkpoint in there:
+        whole = _is_whole(checkpoint)
+        accelerator.wait_for_everyone()
+        if whole:
             accelerator.load_state(str(checkpoint))
             return
-        accelerator.print(f"{checkpoint.name} is damaged: going on from the one before.")
+        accelerator.print(f"{checkpoint.name} is damaged: it is removed, and an earlier one tried.")
+        if accelerator.is_main_process:  # a later save would take it for the newest
+            shutil.rmtree(checkpoint, ignore_errors=True)
+    if there:
+        accelerator.print("No whole checkpoint is left: training starts again.")
 
 
 def found(folder: Path) -> list[Path]:
@@ -59,29 +70,28 @@ def found(folder: Path) -> list[Path]:
     return sorted((path for path in folder.glob("epoch_*") if path.suffix != ".part"), reverse=True)
 
 
-def claim(folder: Path | None, accelerator: Accelerator):
-    """A context in which no other run trains in `folder`; a run that is killed lets go by itself.
+@contextmanager
+def claim(folder: Path | str | None, accelerator: Accelerator) -> Iterator[Path | None]:
+    """A context in which no other run trains in `folder`, which it gives as a Path; a run that is killed lets go by itself.
 
     Raises:
         BlockingIOError: If another process is training there.
     """
-    if folder is None or not accelerator.is_main_process:
-        return nullcontext()
+    if folder is None:
+        yield None
+        return
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    return _locked(folder)
-
-
-@contextmanager
-def _locked(folder: Path):
     lock = FileLock(folder / "lock", timeout=0)
     try:
-        lock.acquire()
+        if accelerator.is_main_process:
+            lock.acquire()
     except Timeout:
         raise BlockingIOError(
             f"Another process is training in {folder}: wait for it, or choose another folder."
         ) from None
     try:
-        yield
+        yield folder
     finally:
         lock.release()
 
@@ -90,7 +100,7 @@ def refuse_other(folder: Path, configuration: dict, accelerator: Accelerator) ->
     """Write down what is trained in `folder`, or compare with what was.
 
     Raises:
-        ValueError: If the folder holds the checkpoints of another configuration, with the difference.
+        ValueError: If the folder holds the checkpoints of another configuration, with the difference, or of an unknown one.
     """
     file = folder / "configuration.json"
     configuration = json.loads(json.dumps(configuration))
@@ -99,7 +109,12 @@ def refuse_other(folder: Path, configuration: dict, accelerator: Accelerator) ->
         if accelerator.is_main_process:
             file.write_text(json.dumps(configuration, indent=1), encoding="utf-8")
         return
-    before = json.loads(file.read_text(encoding="utf-8"))
+    try:
+        before = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ValueError(
+            f"{folder} holds checkpoints, but its {file.name} is missing or damaged: choose another folder, or delete it."
+        ) from None
     differences = [
         f"{name} was {before.get(name)!r}, is {configuration.get(name)!r}"
         for name in sorted(before.keys() | configuration.keys())

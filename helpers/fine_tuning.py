@@ -24,6 +24,7 @@ from timm.optim import create_optimizer_v2
 from timm.scheduler import CosineLRScheduler
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
+from tqdm import tqdm
 
 from helpers import checkpoints, spectrograms
 from helpers.clips import Clips
@@ -69,10 +70,8 @@ def train_one_epoch(model, loader, optimizer, scheduler, augment, accelerator, *
         with accelerator.autocast():
             loss = F.cross_entropy(model(log_mel), target)
         if not loss.isfinite():
-            batch = update - epoch * len(loader)
-            raise FloatingPointError(
-                f"Batch {batch} of epoch {epoch} has loss {loss.item()}: lower lr, or look at that batch."
-            )
+            batch = update - epoch * len(loader) + 1
+            raise FloatingPointError(f"Epoch {epoch + 1}, batch {batch}: the loss is {loss.item()}. Lower lr.")
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(model.parameters(), clip_norm)
         optimizer.step()
@@ -167,52 +166,59 @@ def train(
     """Fine-tune a model in place for exactly `recipe.epochs` epochs, and return its history, a dict an epoch.
 
     With a `folder`, each epoch ends in a checkpoint there. A run that was killed goes on from the newest whole one and ends
-    with the same weights as one that was not, to the bit on a CPU.
+    with the same weights as one that was not, to the bit on a CPU. Several processes, by `accelerate launch`, share each
+    batch; where the last batch of an epoch is short, Accelerate fills it up with other clips, which one process does not.
 
     Args:
         features: Log-mel spectrograms (clips, 1, n_mels, frames) before standardising, any float type.
         labels: (clips,), 0 to num_classes - 1.
         mean, std: Of the training clips, see `spectrograms.fit_statistics`.
+        folder: Of this run alone. To go on in it takes the same recipe, data, and model from the same start: set the seed
+            before you create one.
         after_epoch: Called with the model, which computes in float32 here, and the history so far: to draw, or to measure.
     Raises:
-        ValueError: If labels are out of range, or `folder` holds another configuration's checkpoints.
-        FloatingPointError: If a loss is not finite; the last checkpoint stays.
+        ValueError: If features, labels or settings cannot be trained with, or `folder` holds another configuration's
+            checkpoints.
+        FloatingPointError: If a loss, or a weight at the end of an epoch, is not finite; the last checkpoint stays.
         OSError: If a checkpoint cannot be written, or another process is training in `folder`.
         MemoryError: If a batch does not fit.
     """
-    labels = _checked(labels, len(features), num_classes)
+    labels = _checked(labels, features, num_classes)
+    _check_settings(model, recipe, num_classes, std)
     set_seed(recipe.seed)
-    accelerator = _accelerator(recipe)
-    if accelerator.device.type == "cpu":
-        suit_cpu(model)
-    clips = TensorDataset(spectrograms.standardize(features, mean, std), labels)
-    loader = DataLoader(clips, batch_size=recipe.batch_size, shuffle=True)
-    optimizer = make_optimizer(model, recipe)
-    scheduler = make_scheduler(optimizer, recipe, num_updates=recipe.epochs * len(loader))
-    augment = make_augment(recipe, num_classes=num_classes, std=std)
-    trained, optimizer, loader = accelerator.prepare(model, optimizer, loader)
-    vars(accelerator.unwrap_model(trained, keep_fp32_wrapper=False)).pop("forward", None)  # not wrapped: the loop casts
-    history = History()
-    accelerator.register_for_checkpointing(scheduler, history)
-    with checkpoints.claim(folder, accelerator), _advice_on_memory(recipe):
-        if folder is not None:
-            checkpoints.refuse_other(folder, _configuration(model, recipe, features, labels), accelerator)
-            checkpoints.resume(accelerator, folder)
-        for epoch in range(len(history.rows), recipe.epochs):
-            set_seed(
-                recipe.seed + 1000 * (epoch + 1) + accelerator.process_index
-            )  # no draw depends on the epochs before
-            loader.set_epoch(epoch)
-            start = time.perf_counter()
-            place = {"epoch": epoch, "clip_norm": recipe.clip_norm}
-            loss = train_one_epoch(trained, loader, optimizer, scheduler, augment, accelerator, **place)
-            seconds = time.perf_counter() - start
-            history.rows.append({"epoch": epoch + 1, "loss": loss, "clips_per_second": len(labels) / seconds})
-            if after_epoch is not None:
-                after_epoch(accelerator.unwrap_model(trained), history.rows)
-            if folder is not None:
-                checkpoints.save(accelerator, folder, epoch + 1)
-    model.to(memory_format=torch.contiguous_format)  # as it came
+    with _accelerated(recipe) as accelerator, _suited(model, accelerator.device):
+        clips = TensorDataset(spectrograms.standardize(features, mean, std), labels)
+        loader = DataLoader(clips, batch_size=recipe.batch_size, shuffle=True)
+        optimizer = make_optimizer(model, recipe)
+        scheduler = make_scheduler(optimizer, recipe, num_updates=recipe.epochs * len(loader))
+        augment = make_augment(recipe, num_classes=num_classes, std=std)
+        settings = asdict(recipe) | {"precision": accelerator.mixed_precision}
+        settings |= {"num_classes": num_classes, "mean": mean, "std": std}
+        configuration = settings | _fingerprints(model, features, labels)
+        trained, optimizer, loader = accelerator.prepare(model, optimizer, loader)
+        bare = accelerator.unwrap_model(trained, keep_fp32_wrapper=False)
+        vars(bare).pop("forward", None)  # Accelerate's wrapper; the loop casts
+        history = History()
+        accelerator.register_for_checkpointing(scheduler, history)
+        with checkpoints.claim(folder, accelerator) as place:
+            if place is not None:
+                checkpoints.refuse_other(place, configuration, accelerator)
+                checkpoints.resume(accelerator, place)
+            for epoch in _progress(range(len(history.rows), recipe.epochs), accelerator):
+                # no draw depends on the epochs before, and no two processes draw the same
+                set_seed(recipe.seed + 1000 * (epoch + 1) + accelerator.process_index)
+                loader.set_epoch(epoch)
+                start = time.perf_counter()
+                where = {"epoch": epoch, "clip_norm": recipe.clip_norm}
+                loss = train_one_epoch(trained, loader, optimizer, scheduler, augment, accelerator, **where)
+                seconds = time.perf_counter() - start
+                _check_weights(model, epoch)
+                row = {"epoch": epoch + 1, "loss": _over_processes(loss, accelerator)}
+                history.rows.append(row | {"clips_per_second": len(labels) / seconds})
+                if after_epoch is not None:
+                    after_epoch(accelerator.unwrap_model(trained), history.rows)
+                if place is not None:
+                    checkpoints.save(accelerator, place, epoch + 1)
     return history.rows
 
 
@@ -252,14 +258,15 @@ def cross_validate(
     Returns:
         Columns fold, seed, accuracy (a fraction), minutes, clips_per_second, logits (one array a run), test (indices).
     """
-    rows = []
-    labels = sounds.table["label"].to_numpy()
-    for fold in folds:
-        train_clips, test_clips = sounds.split(fold)
-        if missing := set(labels) - set(labels[train_clips]):
-            raise ValueError(
-                f"The training folds beside fold {fold} lack the classes {sorted(map(int, missing))}: every class must be learnt."
-            )
+    rows, labels = [], sounds.table["label"].to_numpy()
+    splits = {fold: sounds.split(fold) for fold in folds}  # all checked before the first is trained
+    for fold, parts in splits.items():
+        for name, part in zip(("training folds beside", "test clips of"), parts, strict=True):
+            if missing := set(labels) - set(labels[part]):
+                raise ValueError(
+                    f"The {name} fold {fold} lack the classes {sorted(map(int, missing))}: every class must be learnt and tested."
+                )
+    for fold, (train_clips, test_clips) in splits.items():
         mean, std = spectrograms.fit_statistics(features[train_clips])
         for seed in seeds:
             set_seed(seed)
@@ -291,37 +298,112 @@ def bootstrap_interval(correct: np.ndarray) -> tuple[float, float]:
     return tuple(bootstrap((values,), np.mean, n_resamples=10_000, method="percentile", rng=0).confidence_interval)
 
 
-def _checked(labels: Tensor | np.ndarray, num_clips: int, num_classes: int) -> Tensor:
-    labels = torch.as_tensor(labels).long()
-    if labels.shape != (num_clips,):
-        raise ValueError(f"labels must be one for each of the {num_clips} clips, got shape {tuple(labels.shape)}.")
+def _checked(labels: Tensor | np.ndarray, features: Tensor, num_classes: int) -> Tensor:
+    """Labels as whole numbers, one for each clip, and clips whose values are numbers; ValueError for anything else."""
+    given = torch.as_tensor(labels)
+    labels = given.long()
+    if labels.shape != (len(features),) or not len(labels):
+        raise ValueError(
+            f"labels must be one for each of the {len(features)} clips, at least one, got shape {tuple(labels.shape)}."
+        )
+    if not torch.equal(labels, given.to(labels.device, torch.float64)):
+        raise ValueError(f"labels must be whole numbers, got {given[labels != given][0].item():g}.")
     if labels.min() < 0 or labels.max() >= num_classes:
         raise ValueError(f"labels must be 0 to {num_classes - 1}, got {labels.min().item()} to {labels.max().item()}.")
+    bad = torch.nonzero(~features.flatten(1).isfinite().all(dim=1)).flatten().tolist()
+    if bad:
+        raise ValueError(
+            f"Clips {bad[:8]} of features hold values that are not finite: compute them anew, or leave them out."
+        )
     return labels
 
 
-def _accelerator(recipe: Recipe) -> Accelerator:
-    AcceleratorState._reset_state()  # one process may train in bf16 after float32
-    precision = fast_precision(Accelerator().device) if recipe.precision == "auto" else recipe.precision
-    AcceleratorState._reset_state()
-    batches = DataLoaderConfiguration(split_batches=True, use_seedable_sampler=True, data_seed=recipe.seed)
-    return Accelerator(mixed_precision=precision, dataloader_config=batches)
+def _check_settings(model: nn.Module, recipe: Recipe, num_classes: int, std: float) -> None:
+    if recipe.epochs < 1 or recipe.batch_size < 1:
+        raise ValueError(f"epochs and batch_size must be at least 1, got {recipe.epochs} and {recipe.batch_size}.")
+    if not std > 0:
+        raise ValueError(f"std must be above 0, got {std}: are all features the same?")
+    outputs = getattr(model, "num_classes", num_classes)
+    if outputs != num_classes:
+        raise ValueError(
+            f"The model has {outputs} outputs for {num_classes} classes: create it with num_classes={num_classes}."
+        )
 
 
-def _configuration(model: nn.Module, recipe: Recipe, features: Tensor, labels: Tensor) -> dict:
-    """What must not change between the parts of one run."""
-    data = hashlib.sha256(features[:, :, ::16, ::16].contiguous().numpy().tobytes() + labels.numpy().tobytes())
-    size = sum(parameter.numel() for parameter in model.parameters())
-    return asdict(recipe) | {"model": f"{type(model).__name__}, {size} parameters", "data": data.hexdigest()[:16]}
+def _check_weights(model: nn.Module, epoch: int) -> None:
+    """A loss may be finite when the gradient is not: such weights go into no checkpoint."""
+    bad = [name for name, weight in model.state_dict().items() if not weight.isfinite().all()]
+    if bad:
+        raise FloatingPointError(
+            f"After epoch {epoch + 1}, {bad[0]} is not finite. Lower lr; the last checkpoint stays."
+        )
 
 
 @contextmanager
-def _advice_on_memory(recipe: Recipe):
+def _accelerated(recipe: Recipe):
+    """An accelerator of the recipe's precision, with advice where a batch does not fit.
+
+    Accelerate has one precision a process: this training's ends with it, and what was there before is there again.
+    """
+    state = AcceleratorState._shared_state
+    before = dict(state)
+    state.clear()
     try:
-        yield
+        precision = fast_precision(Accelerator().device) if recipe.precision == "auto" else recipe.precision
+        state.clear()
+        # The order of the clips is drawn from seed + epoch: another seed has the same orders, some epochs earlier or later.
+        batches = DataLoaderConfiguration(split_batches=True, use_seedable_sampler=True, data_seed=recipe.seed)
+        yield Accelerator(mixed_precision=precision, dataloader_config=batches)
     except (RuntimeError, MemoryError) as error:
-        if not should_reduce_batch_size(error):
+        if not isinstance(error, MemoryError) and not should_reduce_batch_size(error):
             raise
         raise MemoryError(
             f"A batch of {recipe.batch_size} clips does not fit into memory: halve batch_size, and lr with it."
         ) from error
+    finally:
+        state.clear()
+        state.update(before)
+
+
+@contextmanager
+def _suited(model: nn.Module, device: torch.device):
+    """On a CPU `suit_cpu`, and the layout in memory as it came at the end."""
+    if device.type == "cpu":
+        suit_cpu(model)
+    try:
+        yield
+    finally:
+        model.to(memory_format=torch.contiguous_format)
+
+
+def _fingerprints(model: nn.Module, features: Tensor, labels: Tensor) -> dict[str, str]:
+    """What must not change between the parts of one run, beside its settings."""
+    learning = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    size = sum(parameter.numel() for parameter in model.parameters())
+    weights = [weight.cpu().contiguous().view(-1).view(torch.uint8).numpy() for weight in model.state_dict().values()]
+    return {
+        "model": f"{type(model).__name__}, {size} parameters, {_digest(str(model).encode())}",
+        "learning": f"{len(learning)} tensors, {_digest(' '.join(learning).encode())}",
+        "start": _digest(*weights),
+        "data": _digest(features[:, :, ::16, ::16].float().cpu().contiguous().numpy(), labels.cpu().numpy()),
+    }
+
+
+def _digest(*parts) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()[:16]
+
+
+def _progress(epochs: range, accelerator: Accelerator) -> Iterable[int]:
+    """A bar in a terminal; silent in notebooks, which draw their curves, and where nobody looks."""
+    silent = None if accelerator.is_main_process else True  # None: unless it is a terminal
+    return tqdm(epochs, desc="training", unit="epoch", delay=3, leave=False, disable=silent)
+
+
+def _over_processes(loss: float, accelerator: Accelerator) -> float:
+    """The mean over all processes, which see equal shares of the clips."""
+    if accelerator.num_processes == 1:
+        return loss
+    return accelerator.reduce(torch.tensor(loss, device=accelerator.device), "mean").item()

@@ -1,9 +1,10 @@
 """A small run of its own process, for the tests that kill it, start it twice, or launch it on two processes.
 
-python tests/fine_tuning_run.py FOLDER OUT [--die-after N] [--plain]
+python tests/fine_tuning_run.py FOLDER OUT [--die PLACE] [--plain]
 """
 
 import argparse
+import json
 import os
 import signal
 from dataclasses import replace
@@ -14,7 +15,7 @@ from accelerate import PartialState
 from safetensors.torch import save_file
 from timm.models.vision_transformer import VisionTransformer
 
-from helpers import fine_tuning
+from helpers import checkpoints, fine_tuning
 
 RECIPE = fine_tuning.Recipe(epochs=3, batch_size=8, lr=1e-3, max_mels=4, max_frames=4, precision="no")
 PLAIN = replace(RECIPE, mixup=0, roll=False, gain_db=0, max_mels=0, max_frames=0)  # nothing random but the order
@@ -43,34 +44,50 @@ def small_sounds() -> tuple[torch.Tensor, torch.Tensor]:
     return features, labels
 
 
+def die(*_):
+    """As a machine does that is switched off: nothing is cleaned up, nobody is told."""
+    os.kill(
+        os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM)
+    )  # Windows knows only the second, and ends as abruptly
+
+
+def die_in(module, name: str, call: int) -> None:
+    """Let a function of a module kill the process in its so-manieth call, counted from 1."""
+    real, calls = getattr(module, name), []
+
+    def deadly(*arguments, **others):
+        calls.append(name)
+        return die() if len(calls) == call else real(*arguments, **others)
+
+    setattr(module, name, deadly)
+
+
+PLACES = {  # in the second of three epochs, each of three batches
+    "in a batch": lambda: die_in(fine_tuning.F, "cross_entropy", 5),
+    "before a checkpoint": lambda: die_in(checkpoints, "save", 2),
+    "while a checkpoint is written": lambda: die_in(checkpoints, "_sums", 2),
+    "before it gets its name": lambda: die_in(Path, "replace", 2),
+}
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--die-after", type=int, default=-1)
+    parser.add_argument("--die", choices=list(PLACES))
     parser.add_argument("--plain", action="store_true")
     options = parser.parse_args()
-
-    def after_epoch(model, history):
-        if len(history) == options.die_after:  # before this epoch's checkpoint
-            os.kill(os.getpid(), signal.SIGKILL)
+    if options.die:
+        PLACES[options.die]()
 
     model = small_vit(0.0 if options.plain else 0.1)
     features, labels = small_sounds()
     recipe = PLAIN if options.plain else RECIPE
-    fine_tuning.train(
-        model,
-        features,
-        labels,
-        recipe,
-        num_classes=3,
-        mean=0.0,
-        std=1.0,
-        folder=options.folder,
-        after_epoch=after_epoch,
-    )
+    given = {"num_classes": 3, "mean": 0.0, "std": 1.0, "folder": options.folder}
+    history = fine_tuning.train(model, features, labels, recipe, **given)
     if PartialState().is_main_process:
-        save_file(model.state_dict(), options.out)
+        notes = {"processes": str(PartialState().num_processes), "losses": json.dumps([row["loss"] for row in history])}
+        save_file(model.state_dict(), options.out, metadata=notes)
 
 
 if __name__ == "__main__":

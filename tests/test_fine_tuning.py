@@ -1,6 +1,7 @@
 """Training learns, is the same after a kill, refuses what it must, and says what is wrong."""
 
 import errno
+import json
 import os
 import shutil
 import subprocess
@@ -15,7 +16,8 @@ import pytest
 import timm
 import torch
 from accelerate import Accelerator
-from fine_tuning_run import PLAIN, RECIPE, small_sounds, small_vit
+from fine_tuning_run import PLACES, PLAIN, RECIPE, small_sounds, small_vit
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from helpers import checkpoints, explorers, figures, fine_tuning
@@ -47,6 +49,15 @@ def equal(one, other, **tolerance):
         torch.testing.assert_close(one[name], other[name], **(tolerance or {"rtol": 0, "atol": 0}), msg=name)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Sums in the same order as in `run`, or weights are not the same to the bit."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """Folder and weights of a run that nobody disturbed."""
@@ -62,10 +73,12 @@ def test_the_loss_falls_and_the_clips_are_told_apart():
     assert fine_tuning.accuracy(fine_tuning.evaluate(model, features, mean=0.0, std=1.0), labels) > 0.9
 
 
-def test_a_killed_run_ends_with_the_same_weights_to_the_bit(finished, tmp_path):
+@pytest.mark.parametrize("place", PLACES)
+def test_a_killed_run_ends_with_the_same_weights_to_the_bit(finished, tmp_path, place):
     _, undisturbed, _ = finished
-    killed = run(tmp_path / "run", tmp_path / "out.safetensors", "--die-after", 2)
-    assert killed.returncode == -9
+    killed = run(tmp_path / "run", tmp_path / "out.safetensors", "--die", place)
+    assert killed.returncode == -9 if os.name == "posix" else killed.returncode != 0
+    assert not (tmp_path / "out.safetensors").exists()
     assert [path.name for path in checkpoints.found(tmp_path / "run")] == ["epoch_001"]
     again = run(tmp_path / "run", tmp_path / "out.safetensors")
     assert again.returncode == 0, again.stderr
@@ -90,6 +103,29 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(finished, tmp_
     model, _ = train(folder=copy)
     assert "epoch_003 is damaged" in capsys.readouterr().out
     equal(model.state_dict(), weights)
+
+
+def damaged_copy(folder, to):
+    """Of a finished run, with nothing whole in it."""
+    copy = shutil.copytree(folder, to)
+    for checkpoint in checkpoints.found(copy):
+        (checkpoint / "sums.json").unlink()
+    return copy
+
+
+def test_with_all_checkpoints_damaged_training_starts_again_and_keeps_the_new_ones(finished, tmp_path, capsys):
+    copy = damaged_copy(finished[0], tmp_path / "copy")
+
+    def stop(model, history):
+        if len(history) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(folder=copy, after_epoch=stop)
+    assert "No whole checkpoint is left: training starts again" in capsys.readouterr().out
+    assert [path.name for path in checkpoints.found(copy)] == ["epoch_001"]
+    model, _ = train(folder=copy)
+    equal(model.state_dict(), finished[1])
 
 
 def test_a_checkpoint_that_was_not_finished_is_no_checkpoint(finished, tmp_path):
@@ -126,30 +162,62 @@ def test_what_suits_a_cpu_changes_nothing_but_rounding():
         assert not any(getattr(module, "fused_attn", False) for module in model.modules())
 
 
-def test_another_configuration_is_refused_with_the_difference(finished, tmp_path):
+def half_frozen():
+    model = small_vit()
+    model.blocks[0].requires_grad_(False)
+    return model
+
+
+def other_start():
+    model = small_vit()
+    torch.nn.init.normal_(model.patch_embed.proj.weight)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"recipe": replace(RECIPE, lr=0.1)}, "lr was 0.001, is 0.1"),
+        ({"recipe": replace(RECIPE, precision="bf16")}, "precision was 'no', is 'bf16'"),
+        ({"mean": 1.0}, "mean was 0.0, is 1.0"),
+        ({"std": 2.0}, "std was 1.0, is 2.0"),
+        ({"features": small_sounds()[0] + 1}, "data was"),
+        ({"labels": small_sounds()[1].flip(0)}, "data was"),
+        ({"model": small_vit(0.5)}, "model was"),
+        ({"model": half_frozen()}, "learning was '32 tensors, .*', is '20 tensors"),
+        ({"model": other_start()}, "start was"),
+    ],
+)
+def test_another_configuration_is_refused_with_the_difference(finished, tmp_path, changes, message):
     copy = shutil.copytree(finished[0], tmp_path / "copy")
-    with pytest.raises(ValueError, match="lr was 0.001, is 0.1"):
-        train(replace(RECIPE, lr=0.1), folder=copy)
+    with pytest.raises(ValueError, match=f"another configuration .*{message}") as refusal:
+        train(**{"folder": copy} | changes)
+    assert str(refusal.value).count(" was ") == 1
 
 
-def test_two_processes_give_the_weights_of_one(tmp_path):
+@pytest.mark.parametrize("damage", [lambda file: file.unlink(), lambda file: file.write_text('{"lr": 0.0')])
+def test_checkpoints_of_an_unknown_configuration_are_refused(finished, tmp_path, damage):
+    copy = shutil.copytree(finished[0], tmp_path / "copy")
+    damage(copy / "configuration.json")
+    with pytest.raises(ValueError, match="configuration.json is missing or damaged: choose another folder"):
+        train(folder=copy)
+
+
+def test_two_processes_give_the_weights_and_the_history_of_one(tmp_path):
     one = run(tmp_path / "one", tmp_path / "one.safetensors", "--plain")
-    launcher = [
-        "-m",
-        "accelerate.commands.launch",
-        "--cpu",
-        "--num_processes",
-        "2",
-        "--num_machines",
-        "1",
-        "--mixed_precision",
-        "no",
-        "--dynamo_backend",
-        "no",
-    ]
+    options = {"num_processes": 2, "num_machines": 1, "main_process_port": 0, "mixed_precision": "no"}
+    options = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    # in Accelerate --cpu means one process; --multi_gpu on a machine without GPUs means several on the CPU
+    launcher = ["-m", "accelerate.commands.launch", "--multi_gpu", "--dynamo_backend", "no", *options]
     two = run(tmp_path / "two", tmp_path / "two.safetensors", "--plain", launcher=launcher)
     assert one.returncode == two.returncode == 0, one.stderr + two.stderr
     equal(load_file(tmp_path / "one.safetensors"), load_file(tmp_path / "two.safetensors"), rtol=1e-4, atol=1e-5)
+    notes = {}
+    for name in ("one", "two"):
+        with safe_open(tmp_path / f"{name}.safetensors", "pt") as file:
+            notes[name] = file.metadata()
+    assert (notes["one"]["processes"], notes["two"]["processes"]) == ("1", "2")
+    assert json.loads(notes["two"]["losses"]) == pytest.approx(json.loads(notes["one"]["losses"]), abs=1e-5)
 
 
 def test_two_runs_in_one_folder_are_refused(tmp_path):
@@ -157,18 +225,19 @@ def test_two_runs_in_one_folder_are_refused(tmp_path):
         train(folder=tmp_path)
 
 
-def test_layer_decay_takes_effect_and_positions_norms_and_biases_do_not_decay():
+@pytest.mark.parametrize("layer_decay", [0.5, None])
+def test_layer_decay_takes_effect_and_positions_norms_and_biases_do_not_decay(layer_decay):
     model = timm.create_model("test_vit", num_classes=10)
-    recipe = replace(RECIPE, lr=1.0, layer_decay=0.5, warmup=0)
+    recipe = replace(RECIPE, lr=1.0, layer_decay=layer_decay, warmup=0)
     optimizer = fine_tuning.make_optimizer(model, recipe)
     fine_tuning.make_scheduler(optimizer, recipe, num_updates=10).step_update(0)
     groups = {id(p): group for group in optimizer.param_groups for p in group["params"]}
     rate = {name: groups[id(p)]["lr"] for name, p in model.named_parameters()}
     decay = {name: groups[id(p)]["weight_decay"] for name, p in model.named_parameters()}
-    depth = len(model.blocks)
+    depth, share = len(model.blocks), layer_decay or 1.0
     assert rate["head.weight"] == 1.0
-    assert rate["patch_embed.proj.weight"] == pytest.approx(0.5 ** (depth + 1))
-    assert rate["blocks.0.attn.qkv.weight"] == pytest.approx(0.5**depth)
+    assert rate["patch_embed.proj.weight"] == pytest.approx(share ** (depth + 1))
+    assert rate["blocks.0.attn.qkv.weight"] == pytest.approx(share**depth)
     assert not any(
         decay[name] for name in ("pos_embed", "cls_token", "norm.weight", "head.bias", "blocks.0.norm1.weight")
     )
@@ -195,22 +264,79 @@ def test_labels_out_of_range_are_refused():
         train(labels=torch.zeros(23))
 
 
-def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path):
+def test_labels_that_are_not_whole_numbers_are_refused():
+    with pytest.raises(ValueError, match="labels must be whole numbers, got 0.7"):
+        train(labels=torch.full((24,), 0.7))
+
+
+def test_what_cannot_be_trained_with_is_refused_at_once(tmp_path):
     features, _ = small_sounds()
-    train(replace(RECIPE, epochs=1), folder=tmp_path)
-    features[5] = float("nan")
-    with pytest.raises(FloatingPointError, match="Batch .* of epoch 0 has loss nan"):
-        train(features=features, folder=tmp_path / "other")
+    with pytest.raises(ValueError, match="at least one"):
+        train(features=features[:0], labels=torch.zeros(0))
+    with pytest.raises(ValueError, match="epochs and batch_size must be at least 1, got 0 and 8"):
+        train(replace(RECIPE, epochs=0))
+    with pytest.raises(ValueError, match="std must be above 0, got 0.0"):
+        train(std=0.0)
+    model = timm.create_model("test_vit", in_chans=1, num_classes=10)
+    with pytest.raises(ValueError, match="The model has 10 outputs for 3 classes: create it with num_classes=3"):
+        train(model=model)
+
+
+def test_clips_that_are_not_numbers_are_named():
+    features, _ = small_sounds()
+    features[5, 0, 3, 3], features[7, 0, 0, 0] = float("nan"), float("inf")
+    with pytest.raises(ValueError, match=r"Clips \[5, 7\] of features hold values that are not finite"):
+        train(features=features)
+
+
+def spoil(model, call, make_hook):
+    """Let something go wrong in the so-manieth update, counted from 1."""
+    calls = []
+
+    def count(*arguments):
+        calls.append(1)
+        return make_hook(*arguments) if len(calls) == call else None
+
+    return count
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(finished, tmp_path):
+    model = small_vit()
+    model.register_forward_hook(spoil(model, 5, lambda _, inputs, output: output * float("nan")))
+    with pytest.raises(FloatingPointError, match="Epoch 2, batch 2: the loss is nan"):
+        train(model=model, folder=tmp_path)
     assert [path.name for path in checkpoints.found(tmp_path)] == ["epoch_001"]
+    model, _ = train(folder=tmp_path)
+    equal(model.state_dict(), finished[1])
 
 
-def test_a_full_disk_says_so_and_keeps_the_checkpoint_before(tmp_path, monkeypatch):
+@pytest.mark.parametrize("update", [6, 9], ids=["last of an epoch", "last of all"])
+def test_a_gradient_that_is_not_finite_gets_into_no_checkpoint(finished, tmp_path, update):
+    model = small_vit()
+    model.head.bias.register_hook(spoil(model, update, lambda gradient: gradient * float("nan")))
+    with pytest.raises(FloatingPointError, match=rf"After epoch {update // 3}, \S+ is not finite"):
+        train(model=model, folder=tmp_path)
+    assert checkpoints.found(tmp_path)[0].name == f"epoch_{update // 3 - 1:03d}"
+    model, _ = train(folder=tmp_path)
+    equal(model.state_dict(), finished[1])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("[enforce fail] unexpected pos, No space left"),
+        SafetensorError("I/O error: No space left on device (os error 28)"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_full_disk_says_so_and_keeps_the_checkpoint_before(tmp_path, monkeypatch, error):
     save_state = Accelerator.save_state
 
     def full(self, output_dir, **others):
         save_state(self, output_dir, **others)
         if "002" in output_dir:
-            raise OSError(errno.ENOSPC, "No space left on device")
+            raise error
 
     monkeypatch.setattr(Accelerator, "save_state", full)
     with pytest.raises(OSError, match="epoch 2 cannot be written .*No space left.*make room"):
@@ -218,13 +344,42 @@ def test_a_full_disk_says_so_and_keeps_the_checkpoint_before(tmp_path, monkeypat
     assert [path.name for path in tmp_path.glob("epoch_*")] == ["epoch_001"]
 
 
-def test_a_batch_that_does_not_fit_comes_with_advice(monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1e15 bytes"), MemoryError()],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_batch_that_does_not_fit_comes_with_advice(monkeypatch, error):
     def greedy(*_, **__):
-        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1e15 bytes")
+        raise error
 
     monkeypatch.setattr(fine_tuning, "train_one_epoch", greedy)
     with pytest.raises(MemoryError, match="halve batch_size"):
         train()
+
+
+def test_training_shows_a_bar_in_a_terminal_and_nothing_elsewhere(monkeypatch, capsys):
+    train(replace(RECIPE, epochs=1))
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    bar = fine_tuning._progress(range(2), Accelerator())
+    bar.delay = bar.mininterval = 0  # however quick it is
+    assert list(bar) == [0, 1]
+    assert "training: 100%" in capsys.readouterr().err
+
+
+def test_each_part_of_the_recipe_augments_alone():
+    x, target = torch.rand(6, 1, 16, 32), torch.tensor([0, 1, 2, 0, 1, 2])
+    none = replace(RECIPE, mixup=0, roll=False, gain_db=0.0, max_mels=0, max_frames=0)
+    same, hard = fine_tuning.make_augment(none, num_classes=3, std=1.0)(x, target)
+    assert torch.equal(same, x)
+    assert torch.equal(hard, torch.nn.functional.one_hot(target, 3).to(x))
+    for part in ({"mixup": 1.0}, {"roll": True}, {"gain_db": 6.0}, {"max_mels": 8}, {"max_frames": 8}):
+        torch.manual_seed(0)
+        changed, soft = fine_tuning.make_augment(replace(none, **part), num_classes=3, std=1.0)(x, target)
+        assert not torch.equal(changed, x), part
+        assert torch.equal(soft, hard) != ("mixup" in part), part
+        torch.testing.assert_close(soft.sum(dim=1), torch.ones(6))
 
 
 def tiny_clips():
@@ -239,21 +394,48 @@ def tiny_clips():
     return Clips("tiny", 16_000, table, source="made", bark=0, folder=None, _waveforms=[]), features
 
 
-def test_cross_validation_gives_a_row_for_each_fold_and_seed():
+def test_cross_validation_trains_on_four_folds_and_tests_on_the_fifth(monkeypatch, tmp_path):
     sounds, features = tiny_clips()
-    rows = fine_tuning.cross_validate(
-        small_vit, sounds, features, replace(RECIPE, epochs=1), folds=(1, 3), seeds=(0, 1)
-    )
+    real, trained, labels = fine_tuning.train, [], torch.tensor(sounds.table["label"].to_numpy())
+
+    def watched(model, some, its_labels, recipe, **given):
+        trained.append((some, torch.as_tensor(its_labels), recipe.seed, given))
+        return real(model, some, its_labels, recipe, **given)
+
+    monkeypatch.setattr(fine_tuning, "train", watched)
+    short = replace(RECIPE, epochs=1)
+    rows = fine_tuning.cross_validate(small_vit, sounds, features, short, folds=(1, 3), seeds=(0, 1), folder=tmp_path)
     assert rows[["fold", "seed"]].to_numpy().tolist() == [[1, 0], [1, 1], [3, 0], [3, 1]]
-    assert all(set(test) == set(sounds.split(fold)[1]) for fold, test in zip(rows["fold"], rows["test"], strict=True))
-    with pytest.raises(ValueError, match="test_fold must be one of"):
-        fine_tuning.cross_validate(small_vit, sounds, features, RECIPE, folds=(6,))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"fold_{f}_seed_{s}" for f in (1, 3) for s in (0, 1)]
+    for row, (some, its_labels, seed, given) in zip(rows.to_dict("records"), trained, strict=True):
+        train_clips, test_clips = sounds.split(row["fold"])
+        assert seed == row["seed"]
+        assert torch.equal(some, features[train_clips])
+        assert torch.equal(its_labels, labels[train_clips])
+        mean, std = features[train_clips].mean().item(), features[train_clips].std().item()
+        assert (given["mean"], given["std"]) == pytest.approx((mean, std), rel=1e-3)
+        assert set(row["test"]) == set(test_clips)
+        assert row["accuracy"] == np.mean(row["logits"].argmax(axis=1) == labels[test_clips].numpy())
 
 
-def test_a_class_that_the_training_folds_lack_is_named():
+def test_a_fold_that_does_not_exist_is_noticed_before_the_first_is_trained(monkeypatch):
     sounds, features = tiny_clips()
-    sounds.table.loc[sounds.table["fold"] != 1, "label"] = sounds.table["label"].replace(2, 1)
-    with pytest.raises(ValueError, match=r"beside fold 1 lack the classes \[2\]"):
+    monkeypatch.setattr(fine_tuning, "train", lambda *_, **__: pytest.fail("a fold was trained"))
+    with pytest.raises(ValueError, match="test_fold must be one of"):
+        fine_tuning.cross_validate(small_vit, sounds, features, RECIPE, folds=(1, 2, 6))
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        (lambda folds: folds != 1, r"training folds beside fold 1 lack the classes \[2\]"),
+        (lambda folds: folds == 1, r"test clips of fold 1 lack the classes \[2\]"),
+    ],
+)
+def test_a_class_that_a_fold_lacks_is_named(where, message):
+    sounds, features = tiny_clips()
+    sounds.table.loc[where(sounds.table["fold"]), "label"] = sounds.table["label"].replace(2, 1)
+    with pytest.raises(ValueError, match=message):
         fine_tuning.cross_validate(small_vit, sounds, features, RECIPE, folds=(1,))
 
 
@@ -268,6 +450,29 @@ def test_mixed_precision_leaves_the_model_as_it_found_it():
     model, _ = train(replace(RECIPE, epochs=1, precision="bf16"))
     assert "forward" not in vars(model)
     assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
+
+
+def test_precision_ends_with_the_training():
+    """Accelerate keeps one for a process: a loop that a reader writes afterwards has its own."""
+    mine = Accelerator()
+    train(replace(RECIPE, epochs=1, precision="bf16"))
+    assert mine.mixed_precision == Accelerator().mixed_precision == "no"
+
+
+def test_features_may_have_any_float_type_and_the_folder_may_be_text(tmp_path):
+    features, _ = small_sounds()
+    train(replace(RECIPE, epochs=1), features=features.bfloat16(), folder=str(tmp_path))
+    assert [path.name for path in checkpoints.found(tmp_path)] == ["epoch_001"]
+
+
+def test_a_training_that_fails_leaves_the_memory_layout_as_it_came():
+    def fail(model, history):
+        raise KeyboardInterrupt
+
+    model = timm.create_model("test_efficientnet", in_chans=1, num_classes=3)
+    with pytest.raises(KeyboardInterrupt):
+        train(model=model, after_epoch=fail)
+    assert all(weight.is_contiguous() for weight in model.state_dict().values())
 
 
 def test_what_is_measured_after_an_epoch_is_measured_in_float32():
