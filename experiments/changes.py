@@ -17,11 +17,15 @@ def freeze(model: nn.Module, name: str) -> None:
 
 
 def freeze_half(model: nn.Module, name: str) -> None:
-    """The second half of the blocks learns, and all that comes after them; stem, tokens and positions stay."""
+    """The second half of the blocks learns, and all that comes after them; stem, tokens and positions stay.
+
+    A ConvNeXt has stages in their place.
+    """
     utils.freeze(model)
-    children, blocks = [child for child, _ in model.named_children()], len(model.blocks)
-    after = children[children.index("blocks") + 1 :]
-    utils.unfreeze(model, [f"blocks.{block}" for block in range(blocks // 2, blocks)] + after)
+    children = [child for child, _ in model.named_children()]
+    name_of_blocks = "blocks" if "blocks" in children else "stages"
+    blocks, after = len(getattr(model, name_of_blocks)), children[children.index(name_of_blocks) + 1 :]
+    utils.unfreeze(model, [f"{name_of_blocks}.{block}" for block in range(blocks // 2, blocks)] + after)
 
 
 def _heads(model: nn.Module) -> list[str]:

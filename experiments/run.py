@@ -7,12 +7,12 @@
     recipe           the recipe with one part changed at a time
     learning_curve   2 to 32 clips a class, pretrained and from scratch
     averaged         several models' probabilities averaged: ViT and ConvNet, three seeds, both
-    nested           ViT, ConvNet and their average, each fold with what its own validation clips chose (`tuning`)
     tuning           what the recipe was chosen by: validation clips inside the training folds, no test clip
+    nested           ViT, ConvNet and their average, each fold with what its own validation clips chose (`tuning`)
 
     python -m experiments.run esc10 --threads 1         # may run twice: two processes share the work
     python -m experiments.run esc10 --dataset esc50     # on the gpu profile, into esc10_esc50.csv; not run here
-    python -m experiments.run esc10 --list              # what is there and what is missing
+    python -m experiments.run esc10 --list              # how many runs are there and how many are missing, of each kind
 
 A run trains on four official folds for a number of epochs fixed before, and is tested once, on the fifth. It is one row,
 written when it is done, and never made again; stopped, it goes on from its last epoch. Models and sounds are those of
@@ -24,7 +24,7 @@ import argparse
 import hashlib
 import json
 import shutil
-import uuid
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -32,11 +32,14 @@ import numpy as np
 import timm
 import torch
 from accelerate.utils import set_seed
+from filelock import FileLock, Timeout
 from scipy.special import softmax
 from torch import nn
 
-from experiments.plans import EXPERIMENTS, NANO, RECIPES, SOUND, Run
+from experiments.plans import EXPERIMENTS, LAPTOP, NANO, RECIPES, SOUND, Run
 from helpers import backbones, clips, fine_tuning, heads, recorded, session, spectrograms
+
+NEEDS_OF_NESTED = ("profile", "dataset", "vit", "convnet")
 
 
 # ------------------------------------------------------------------------------------------------------------ one run
@@ -98,9 +101,8 @@ def checkpoint_folder(here: session.Session, digest: str) -> Path:
 
 def train_and_test(run: Run, here: session.Session, digest: str, name: str) -> dict[str, np.ndarray]:
     """Logits and labels of the test clips, and how long it took."""
-    kept = recorded.FOLDER / "predictions" / f"{digest}.npz"
-    if kept.exists():
-        return dict(np.load(kept))
+    if recorded.answers_file(digest).exists():
+        return recorded.answers(digest)
     sounds = clips.load(here.dataset, sample_rate=here.sample_rate)
     features = spectrograms.features(sounds, spectrograms.LogMel(**here.log_mel), seconds=here.seconds)
     train, test = training_clips(run, sounds)
@@ -115,10 +117,7 @@ def train_and_test(run: Run, here: session.Session, digest: str, name: str) -> d
     rates = np.array([epoch["clips_per_second"] for epoch in history])
     tested = {"logits": logits.numpy(), "labels": labels[test], "clips": np.array(len(train)), "rates": rates}
     if run.kept:
-        kept.parent.mkdir(exist_ok=True)
-        part = kept.with_suffix(f".{uuid.uuid4().hex}.part.npz")
-        np.savez_compressed(part, **tested)
-        part.replace(kept)
+        recorded.keep(digest, tested)
     return tested
 
 
@@ -142,7 +141,7 @@ def do(run: Run, here: session.Session, digest: str, name: str) -> dict:
         "epochs": run.recipe.epochs,
         "clips": int(tested[0]["clips"]),
         "accuracy": round(float(correct.mean()), 6),
-        "correct": "".join("y" if each else "n" for each in correct),
+        "correct": recorded.as_letters(correct),
         "minutes": round(float(seconds / 60), 2),
         "clips_per_second": round(float(1 / np.sum(np.divide(1, rates))), 1),
         "device": f"{here.device.type}, {torch.get_num_threads()} threads",
@@ -177,11 +176,48 @@ def written(file: str) -> set[tuple[str, str]]:
     return set(zip(rows["variant"], rows["run"], strict=True))
 
 
-def missing(experiment: str, here: session.Session) -> list[tuple[Run, session.Session, str, str]]:
-    """What is not yet in the file, with its settings."""
-    there = written(file_name(experiment, here.dataset))
-    runs = [(run, *settings(run, here)) for run in EXPERIMENTS[experiment]()]
-    return [each for each in runs if (each[0].variant, each[3]) not in there]
+def kind(run: Run, name: str) -> str:
+    return f"{name}, {'pretrained' if run.pretrained else 'from scratch'}, {run.variant}"
+
+
+def counts(runs: list[tuple[Run, session.Session, str, str]], there: set[tuple[str, str]]) -> list[str]:
+    """A line for each kind of run: how many are there, and how many are missing."""
+    found = {}
+    for run, _, name, digest in runs:
+        found.setdefault(kind(run, name), []).append((run.variant, digest) in there)
+    return [f"{sum(each):4} there, {each.count(False):3} missing: {what}" for what, each in found.items()]
+
+
+def refuse_nested(here: session.Session) -> None:
+    """Its folds use what `tuning` found on ESC-10 with the laptop profile's models: others have no choice."""
+    needed, found = ([f"{name} {getattr(place, name)}" for name in NEEDS_OF_NESTED] for place in (LAPTOP, here))
+    if other := [each for each in found if each not in needed]:
+        raise SystemExit(
+            f"nested needs {', '.join(needed)}, by which each fold chose in `tuning`, and got {', '.join(other)}: "
+            "set PROFILE=laptop and leave out --dataset."
+        )
+
+
+def make(experiment: str, run: Run, here: session.Session, name: str, digest: str) -> dict | None:
+    """Train and test a run, write its row and drop its checkpoints; None where a process beside this one has done so.
+
+    Raises:
+        BlockingIOError, Timeout: If a process beside this one has it, or one of its members, in work.
+    """
+    file, digests = file_name(experiment, here.dataset), [digest, *(settings(each, here)[2] for each in run.members)]
+    folders = [checkpoint_folder(here, each) for each in digests]
+    # Held until the folders are gone: who came in between would find the row not written and the folder free.
+    with ExitStack() as locks:
+        for folder in folders:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            locks.enter_context(FileLock(folder.with_suffix(".lock"), timeout=0))
+        if (run.variant, digest) in written(file):
+            return None
+        row = already(digest, here.dataset) or do(run, here, digest, name)
+        recorded.append(file, row | {"experiment": experiment, "variant": run.variant})
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+    return row
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -195,28 +231,30 @@ def main(argv: list[str] | None = None) -> None:
     chosen = parser.parse_args(argv)
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
-    here, file = replace(session.start(), dataset=chosen.dataset), file_name(chosen.experiment, chosen.dataset)
-    waiting = [
+    here = replace(session.start(), dataset=chosen.dataset)
+    if chosen.experiment == "nested":
+        refuse_nested(here)
+    runs = [(run, *settings(run, here)) for run in EXPERIMENTS[chosen.experiment]()]
+    runs = [
         each
-        for each in missing(chosen.experiment, here)
+        for each in runs
         if each[0].seed in (chosen.seeds or [each[0].seed]) and each[0].role in (chosen.roles or [each[0].role])
     ]
-    print(
-        f"{chosen.experiment}: {len(waiting)} runs are missing of {len(EXPERIMENTS[chosen.experiment]())}", flush=True
-    )
-    for run, place, name, digest in [] if chosen.list else waiting:
-        said = f"{name}, {'pretrained' if run.pretrained else 'from scratch'}, {run.variant}, fold {run.fold}, seed {run.seed}"
-        if (run.variant, digest) in written(file):  # by a process beside this one
-            continue
+    there = written(file_name(chosen.experiment, chosen.dataset))
+    waiting = [each for each in runs if (each[0].variant, each[3]) not in there]
+    print(f"{chosen.experiment}: {len(waiting)} runs are missing of {len(runs)}", flush=True)
+    if chosen.list:
+        print(*counts(runs, there), sep="\n")
+        return
+    for run, place, name, digest in waiting:
+        said = f"{kind(run, name)}, fold {run.fold}, seed {run.seed}"
         try:
-            row = already(digest, chosen.dataset) or do(run, place, digest, name)
-        except BlockingIOError:
+            row = make(chosen.experiment, run, place, name, digest)
+        except (BlockingIOError, Timeout):
             print(f"{said}: in work elsewhere, passed over", flush=True)
             continue
-        recorded.append(file, row | {"experiment": chosen.experiment, "variant": run.variant})
-        for done in [digest, *(settings(member, here)[2] for member in run.members)]:
-            shutil.rmtree(checkpoint_folder(place, done), ignore_errors=True)
-        print(f"{said}: {row['accuracy']:.1%} in {row['minutes']:.1f} minutes", flush=True)
+        if row:
+            print(f"{said}: {row['accuracy']:.1%} in {row['minutes']:.1f} minutes", flush=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,11 @@
 import csv
 import hashlib
 import io
+import uuid
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +43,7 @@ COLUMNS = {
     "run": str,  # digest of all that decides a run: equal in two experiments where they share one
     "seal": str,  # digest of the row
 }
+ANSWERS = ("logits", "labels", "clips", "rates")  # of a run, where they are kept; clips and rates are those of training
 
 
 def read(name: str) -> pd.DataFrame:
@@ -83,7 +88,53 @@ def append(name: str, row: Mapping) -> None:
             part.write_text(text + _csv_line([*line, _seal(line)]), encoding="utf-8", newline="\n")
             part.replace(file)
         except OSError as error:
-            raise OSError(f"{file.name} cannot be written ({error}): make room, then start again.") from error
+            raise OSError(
+                f"{file.name} cannot be written ({error}): make room, or close what has it open, then start again."
+            ) from error
+
+
+def answers_file(run: str) -> Path:
+    """Where the answers of a run are kept; `run` is its digest."""
+    return FOLDER / "predictions" / f"{run}.npz"
+
+
+def answers(run: str) -> dict[str, np.ndarray]:
+    """What a run said of its test clips, by the names in `ANSWERS`.
+
+    Raises:
+        ValueError: If the file is not there, or not whole.
+    """
+    file = answers_file(run)
+    try:
+        with np.load(file) as kept:
+            return {name: kept[name] for name in ANSWERS}
+    except (OSError, EOFError, KeyError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"predictions/{file.name} cannot be read ({error}): {_way_out(run)}") from error
+
+
+def keep(run: str, found: Mapping[str, np.ndarray]) -> None:
+    """Keep the answers of a run: whole or not at all.
+
+    Raises:
+        OSError: If they cannot be written.
+    """
+    file = answers_file(run)
+    part = file.with_suffix(f".{uuid.uuid4().hex}.part.npz")
+    try:
+        file.parent.mkdir(exist_ok=True)
+        np.savez_compressed(part, **found)
+        part.replace(file)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise OSError(
+            f"predictions/{file.name} cannot be written ({error}): make room, then start again; the training is kept."
+        ) from error
+
+
+def as_letters(right: np.ndarray) -> str:
+    """The column `correct` of a row: y or n for each test clip."""
+    return "".join("y" if each else "n" for each in right)
 
 
 def correct(rows: pd.DataFrame) -> np.ndarray:
@@ -164,16 +215,36 @@ def in_points(difference: float, low: float, high: float) -> str:
 
 
 def predictions(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """What runs whose answers were kept said: probabilities (clips, classes) and labels (clips,) of their test clips."""
-    kept = [np.load(FOLDER / "predictions" / f"{run}.npz") for run in rows["run"]]
-    return softmax(np.concatenate([each["logits"] for each in kept]), axis=1), np.concatenate(
-        [each["labels"] for each in kept]
-    )
+    """What runs whose answers were kept said: probabilities (clips, classes) and labels (clips,) of their test clips.
+
+    Raises:
+        ValueError: If answers cannot be read, or are not those of their row.
+    """
+    kept = [_of_row(run, correct) for run, correct in zip(rows["run"], rows["correct"], strict=True)]
+    logits, labels = (np.concatenate([each[name] for each in kept]) for name in ("logits", "labels"))
+    return softmax(logits, axis=1), labels
 
 
 def percent(share: float) -> str:
     """With one decimal, a half rounded up: 0.8775, which is 351 of 400 clips, is 87.8."""
     return f"{100 * share + 1e-6:.1f}"
+
+
+def _of_row(run: str, correct: str) -> dict[str, np.ndarray]:
+    """The answers of a run, which must be right where its row says so."""
+    kept = answers(run)
+    if as_letters(kept["logits"].argmax(axis=1) == kept["labels"]) != correct:
+        raise ValueError(
+            f"predictions/{answers_file(run).name} has other clips right than the row of that run: {_way_out(run)}"
+        )
+    return kept
+
+
+def _way_out(run: str) -> str:
+    return (
+        f"restore it with git, or delete it and the rows of run {run}, and run their experiments again "
+        "(`python -m experiments.run`)."
+    )
 
 
 def _above(reference: pd.DataFrame, runs: pd.DataFrame) -> str:

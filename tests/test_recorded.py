@@ -2,6 +2,7 @@
 
 import errno
 import itertools
+import re
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -112,6 +113,17 @@ def test_a_full_disk_leaves_the_rows_that_are_there(folder, monkeypatch):
     assert recorded.read("trial")["fold"].tolist() == [1]
 
 
+def test_a_file_that_another_program_has_open_is_named(folder, monkeypatch):
+    """Windows replaces no such file."""
+
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Access is denied")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(OSError, match="trial.csv cannot be written .* make room, or close what has it open"):
+        recorded.append("trial", ROW)
+
+
 def test_processes_that_record_at_once_lose_nothing(folder):
     code = """
 import sys
@@ -193,6 +205,53 @@ def test_kept_predictions_are_those_of_the_rows():
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
     right = probabilities.argmax(axis=1) == labels
     np.testing.assert_array_equal(right, recorded.correct(rows).flatten())
+
+
+def test_all_kept_predictions_are_those_of_their_rows():
+    rows = pd.concat([recorded.read(name) for name in experiments.EXPERIMENTS])
+    rows = rows[[recorded.answers_file(run).exists() for run in rows["run"]]]
+    assert rows["run"].nunique() >= 75
+    probabilities, _ = recorded.predictions(rows)
+    assert len(probabilities) == rows["correct"].str.len().sum()
+
+
+ANSWERS = {
+    "logits": np.eye(4, dtype=np.float32),
+    "labels": np.array([0, 1, 0, 3]),  # the third is missed
+    "clips": np.array(320),
+    "rates": np.array([20.0, 20.0]),
+}
+
+
+def test_answers_are_kept_and_read(folder):
+    recorded.keep(ROW["run"], ANSWERS)
+    found = recorded.answers(ROW["run"])
+    assert all(np.array_equal(found[name], ANSWERS[name]) for name in ANSWERS)
+    recorded.append("trial", ROW)
+    probabilities, labels = recorded.predictions(recorded.read("trial"))
+    assert probabilities.argmax(axis=1).tolist() == [0, 1, 2, 3]
+    assert labels.tolist() == [0, 1, 0, 3]
+
+
+@pytest.mark.parametrize("damage", [lambda whole: whole[:-40], lambda whole: whole[:100], lambda whole: b"", None])
+def test_kept_answers_that_cannot_be_read_are_named_with_the_way_out(folder, here, damage):
+    recorded.append("trial", ROW)
+    recorded.keep(ROW["run"], ANSWERS)
+    file = folder / "predictions" / "00ff.npz"
+    file.write_bytes(damage(file.read_bytes())) if damage else file.unlink()
+    way_out = "predictions/00ff.npz cannot be read .*restore it with git, or delete it .* again"
+    with pytest.raises(ValueError, match=way_out):
+        recorded.predictions(recorded.read("trial"))
+    if damage:  # where there is none, it is trained
+        with pytest.raises(ValueError, match=way_out):
+            experiments.train_and_test(experiments.Run("full", kept=True), here, "00ff", here.vit)
+
+
+def test_kept_answers_that_are_not_those_of_the_row_are_refused(folder):
+    recorded.append("trial", ROW)
+    recorded.keep(ROW["run"], ANSWERS | {"labels": np.array([0, 1, 2, 0])})
+    with pytest.raises(ValueError, match="00ff.npz has other clips right than the row .*restore it with git"):
+        recorded.predictions(recorded.read("trial"))
 
 
 def test_the_recorded_vit_is_underconfident():
@@ -529,7 +588,7 @@ def test_more_seeds_of_it_averaged_cannot_be_told_from_one():
 def test_fourteen_models_miss_three_clips_together():
     here, right = session.PROFILES["laptop"], {}
     for member in itertools.chain(*(run.members for run in plans.averaged())):
-        kept = np.load(recorded.FOLDER / "predictions" / f"{experiments.settings(member, here)[2]}.npz")
+        kept = recorded.answers(experiments.settings(member, here)[2])
         model = member.role, member.variant, member.seed
         right.setdefault(model, {})[member.fold] = kept["logits"].argmax(axis=1) == kept["labels"]
     answers = np.array([np.concatenate([folds[fold] for fold in sorted(folds)]) for folds in right.values()])
@@ -643,6 +702,21 @@ def test_half_of_a_mobilenet():
     assert any(name.startswith("conv_head") for name in learning)
 
 
+@pytest.mark.parametrize("profile", session.PROFILES)
+@pytest.mark.parametrize("role", session.ROLES)
+def test_half_of_every_model(profile, role):
+    here = session.PROFILES[profile]
+    name = getattr(here, role)
+    model = backbones.create(name, here, pretrained=False, in_chans=1, num_classes=10)
+    changes.freeze_half(model, name)
+    learning = [name for name, p in model.named_parameters() if p.requires_grad]
+    blocks = "blocks" if hasattr(model, "blocks") else "stages"
+    numbers = sorted({int(name.split(".")[1]) for name in learning if name.startswith(blocks)})
+    assert numbers == list(range(len(getattr(model, blocks)) // 2, len(getattr(model, blocks))))
+    assert all(f"{head}.weight" in learning for head in np.atleast_1d(model.pretrained_cfg["classifier"]))
+    assert not any(name.startswith(("stem", "conv_stem", "patch_embed", "pos_embed", "cls")) for name in learning)
+
+
 def test_batch_norms_of_a_frozen_convnet_keep_the_statistics_of_photographs(here):
     frozen, free = (model_of(session.PROFILES["laptop"], role="convnet", pretrained=False, change=change)
                     for change in (changes.freeze, None))  # fmt: skip
@@ -723,17 +797,30 @@ def test_an_experiment_is_made_once_and_goes_on_after_a_stop(here, folder, monke
     one, other = recorded.read("channels_synthetic").iloc[0], recorded.read("esc10_synthetic").iloc[0]
     assert one["accuracy"] == other["accuracy"]
     assert one["variant"] == "sum"
-    assert not list((here.runs / "experiments").iterdir())
+    assert not checkpoint_folders(here)
     assert not list(folder.glob("esc10.csv"))  # another data set has its own file
 
 
-def test_a_run_in_work_elsewhere_is_passed_over(here, folder, monkeypatch, capsys):
-    run = experiments.Run("full", recipe=replace(experiments.RECIPES["vit"], epochs=1), nano=True, clips_per_class=2)
+def checkpoint_folders(here):
+    return [path for path in (here.runs / "experiments").iterdir() if path.is_dir()]
+
+
+@pytest.fixture
+def short(here, folder, monkeypatch):
+    """The only run of esc10, on generated sound: (run, its digest, the folders that trained)."""
+    recipe = replace(experiments.RECIPES["vit"], epochs=1)
+    run = experiments.Run("full", recipe=recipe, nano=True, clips_per_class=2, kept=True)
     monkeypatch.setitem(experiments.EXPERIMENTS, "esc10", lambda: [run])
-    digest = experiments.settings(run, replace(here, dataset="synthetic"))[2]
-    place = experiments.checkpoint_folder(here, digest)
-    place.mkdir(parents=True)
-    with FileLock(place / "lock"):
+    trained, train = [], fine_tuning.train
+    monkeypatch.setattr(fine_tuning, "train", lambda *a, **k: trained.append(k["folder"]) or train(*a, **k))
+    return run, experiments.settings(run, replace(here, dataset="synthetic"))[2], trained
+
+
+@pytest.mark.parametrize("lock", ["{}/lock", "{}.lock"])
+def test_a_run_in_work_elsewhere_is_passed_over(here, short, capsys, lock):
+    place = here.runs / "experiments" / lock.format(short[1])
+    place.parent.mkdir(parents=True)
+    with FileLock(place):
         experiments.main(["esc10", "--dataset", "synthetic"])
     assert "in work elsewhere, passed over" in capsys.readouterr().out
     assert len(recorded.read("esc10_synthetic")) == 0
@@ -741,15 +828,107 @@ def test_a_run_in_work_elsewhere_is_passed_over(here, folder, monkeypatch, capsy
     assert len(recorded.read("esc10_synthetic")) == 1
 
 
+def test_no_other_process_enters_before_the_row_is_written(here, short, monkeypatch, capsys):
+    """Not even by way of an average of which the run is a member."""
+    run, digest, trained = short
+    monkeypatch.setitem(experiments.EXPERIMENTS, "averaged", lambda: [experiments.Run("both", members=(run,))])
+    append = recorded.append
+
+    def meanwhile(*row):
+        monkeypatch.setattr(recorded, "append", append)
+        for name in ("esc10", "averaged"):
+            experiments.main([name, "--dataset", "synthetic"])
+        assert experiments.checkpoint_folder(here, digest).exists()
+        append(*row)
+
+    monkeypatch.setattr(recorded, "append", meanwhile)
+    experiments.main(["esc10", "--dataset", "synthetic"])
+    assert capsys.readouterr().out.count("in work elsewhere, passed over") == 2
+    assert len(trained) == 1
+    assert len(recorded.read("esc10_synthetic")) == 1
+    assert not checkpoint_folders(here)
+
+
+def test_a_row_that_was_written_while_the_lock_was_waited_for_is_not_made_again(short, monkeypatch, capsys):
+    run, digest, trained = short
+
+    def late(*arguments, **how):
+        recorded.append("esc10_synthetic", ROW | {"run": digest})
+        return FileLock(*arguments, **how)
+
+    monkeypatch.setattr(experiments, "FileLock", late)
+    experiments.main(["esc10", "--dataset", "synthetic"])
+    assert not trained
+    assert capsys.readouterr().out.endswith("1 runs are missing of 1\n")
+
+
+def test_a_full_disk_loses_the_answers_and_not_the_training(here, folder, short, monkeypatch):
+    _, digest, trained = short
+
+    def full(file, **_):
+        Path(file).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez_compressed", full)
+        with pytest.raises(OSError, match=f"{digest}.npz cannot be written .* make room, then start again"):
+            experiments.main(["esc10", "--dataset", "synthetic"])
+    assert not list((folder / "predictions").iterdir())
+    assert list(experiments.checkpoint_folder(here, digest).glob("epoch_*"))
+    experiments.main(["esc10", "--dataset", "synthetic"])
+    assert [path.name for path in (folder / "predictions").iterdir()] == [f"{digest}.npz"]
+
+
+def test_the_list_says_of_each_kind_of_run_what_is_there_and_what_is_missing(short, monkeypatch, capsys):
+    run, _, trained = short
+    scratch = [replace(run, pretrained=False, fold=fold, kept=False) for fold in (1, 2)]
+    deit = replace(run, role="deit", variant="frozen", seed=1)
+    monkeypatch.setitem(experiments.EXPERIMENTS, "esc10", lambda: [run, *scratch, replace(run, fold=2), deit])
+    digest = experiments.settings(scratch[1], replace(session.resolve()[0], dataset="synthetic"))[2]
+    recorded.append("esc10_synthetic", ROW | {"run": digest, "fold": 2})
+    experiments.main(["esc10", "--dataset", "synthetic", "--list"])
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[-4:] == [
+        "esc10: 4 runs are missing of 5",
+        "0 there, 2 missing: vit_nano_patch16_224, pretrained, full",
+        "1 there, 1 missing: vit_nano_patch16_224, from scratch, full",
+        "0 there, 1 missing: deit_nano_distilled_patch16_224, pretrained, frozen",
+    ]
+    experiments.main(["esc10", "--dataset", "synthetic", "--list", "--seeds", "1"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2] == "esc10: 1 runs are missing of 1"
+    assert "frozen" in lines[-1]
+    assert not trained
+
+
+@pytest.mark.parametrize(
+    ("profile", "dataset", "other"),
+    [("laptop", "esc50", "dataset esc50"), ("gpu", "esc10", "profile gpu"), ("laptop", "esc10", None)],
+)
+def test_nested_is_of_the_laptop_profile_and_esc10_alone(folder, monkeypatch, profile, dataset, other):
+    monkeypatch.setattr(session, "start", lambda: session.PROFILES[profile])
+    arguments = ["nested", "--dataset", dataset, "--list"]
+    if other is None:
+        experiments.main(arguments)
+    else:
+        with pytest.raises(SystemExit, match=f"nested needs profile laptop, dataset esc10, .* got {other}.* PROFILE="):
+            experiments.main(arguments)
+
+
 def test_each_fold_uses_what_its_own_validation_clips_chose(folder):
+    vit, convnet = plans.LAPTOP.vit, plans.LAPTOP.convnet
     shares = {  # floor 1e-7 and timm's head, timm's head, recipe
-        ("vit_a", 1): (0.9, 0.8, 0.7), ("convnet_b", 1): (0.6, 0.7, 0.8), ("vit_a", 2): (0.7, 0.9, 0.9),
-        ("mobilenet_b", 1): (0.6, 0.7, 0.8), ("mobilenet_b", 2): (0.5, 0.5, 0.5), ("mobilenet_b", 3): (0.5, 0.6, 0.7),
+        (vit, 1): (0.9, 0.8, 0.7), ("convnet_b", 1): (0.6, 0.7, 0.8), (vit, 2): (0.7, 0.9, 0.9),
+        (convnet, 1): (0.6, 0.7, 0.8), (convnet, 2): (0.5, 0.5, 0.5), (convnet, 3): (0.5, 0.6, 0.7),
     }  # fmt: skip
     for (model, fold), accuracies in shares.items():
         for variant, accuracy in zip(plans.WAYS, accuracies, strict=True):
             row = {"model": model, "fold": fold, "variant": variant, "accuracy": accuracy}
             recorded.append("tuning", ROW | row | {"run": f"{model}{fold}{variant}"})
+    others = ({"model": vit, "profile": "gpu"}, {"model": "vit_base", "profile": "gpu"}, {"model": "vit_nano"})
+    for other, fold, (best, variant) in itertools.product(others, (1, 2, 3), enumerate(plans.WAYS)):
+        row = other | {"fold": fold, "variant": variant, "accuracy": best / 2}  # would choose the recipe
+        recorded.append("tuning", ROW | row | {"run": f"{other}{fold}{variant}"})
     floor, head, recipe = plans.WAYS
     assert [plans.chosen_by_validation("vit", fold) for fold in (1, 2, 3)] == [floor, head, None]
     assert [plans.chosen_by_validation("convnet", fold) for fold in (1, 2, 3)] == [recipe, floor, recipe]
@@ -761,11 +940,18 @@ def test_each_fold_uses_what_its_own_validation_clips_chose(folder):
     assert convnet.members[0].zero_head
 
     for fold, accuracy in {1: 0.95, 2: 0.85}.items():
-        row = {"model": "vit_a", "fold": fold, "variant": "without layer decay", "accuracy": accuracy}
+        row = {"model": plans.LAPTOP.vit, "fold": fold, "variant": "without layer decay", "accuracy": accuracy}
         recorded.append("tuning", ROW | row | {"run": f"fourth{fold}"})
     chosen = {run.fold: run.members[0] for run in plans.nested() if run.variant.endswith("layer decay too")}
     assert chosen[1].recipe.layer_decay is None
     assert chosen[2].recipe == experiments.RECIPES["vit"]
+
+
+def test_make_fills_every_experiment_in_order():
+    makefile = (Path(__file__).parents[1] / "Makefile").read_text(encoding="utf-8")
+    names = re.search("^experiments:.*\n\tfor name in (.*); do", makefile, re.MULTILINE)[1]
+    assert names.split() == list(experiments.EXPERIMENTS)
+    assert names.index("tuning") < names.index("nested")  # which needs it
 
 
 def test_an_average_is_of_probabilities_and_trains_what_is_not_there(here, folder, monkeypatch):
@@ -792,7 +978,7 @@ def test_an_average_is_of_probabilities_and_trains_what_is_not_there(here, folde
     assert seconds > 0
     assert row["minutes"] == pytest.approx(seconds / 60, abs=0.0051)  # as rounded
     assert row["model"] == "vit_nano_patch16_224"
-    assert not list((here.runs / "experiments").iterdir())
+    assert not checkpoint_folders(here)
 
 
 def stop_after(count, append):
