@@ -194,7 +194,6 @@ def train(
         augment = make_augment(recipe, num_classes=num_classes, std=std)
         settings = asdict(recipe) | {"precision": accelerator.mixed_precision}
         settings |= {"num_classes": num_classes, "mean": mean, "std": std}
-        configuration = settings | _fingerprints(model, features, labels)
         trained, optimizer, loader = accelerator.prepare(model, optimizer, loader)
         bare = accelerator.unwrap_model(trained, keep_fp32_wrapper=False)
         vars(bare).pop("forward", None)  # Accelerate's wrapper; the loop casts
@@ -202,7 +201,7 @@ def train(
         accelerator.register_for_checkpointing(scheduler, history)
         with checkpoints.claim(folder, accelerator) as place:
             if place is not None:
-                checkpoints.refuse_other(place, configuration, accelerator)
+                checkpoints.refuse_other(place, settings | _fingerprints(model, features, labels), accelerator)
                 checkpoints.resume(accelerator, place)
             for epoch in _progress(range(len(history.rows), recipe.epochs), accelerator):
                 # no draw depends on the epochs before, and no two processes draw the same
@@ -306,7 +305,7 @@ def _checked(labels: Tensor | np.ndarray, features: Tensor, num_classes: int) ->
         raise ValueError(
             f"labels must be one for each of the {len(features)} clips, at least one, got shape {tuple(labels.shape)}."
         )
-    if not torch.equal(labels, given.to(labels.device, torch.float64)):
+    if (labels != given).any():
         raise ValueError(f"labels must be whole numbers, got {given[labels != given][0].item():g}.")
     if labels.min() < 0 or labels.max() >= num_classes:
         raise ValueError(f"labels must be 0 to {num_classes - 1}, got {labels.min().item()} to {labels.max().item()}.")

@@ -289,7 +289,7 @@ def test_clips_that_are_not_numbers_are_named():
         train(features=features)
 
 
-def spoil(model, call, make_hook):
+def spoil(call, make_hook):
     """Let something go wrong in the so-manieth update, counted from 1."""
     calls = []
 
@@ -302,7 +302,7 @@ def spoil(model, call, make_hook):
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(finished, tmp_path):
     model = small_vit()
-    model.register_forward_hook(spoil(model, 5, lambda _, inputs, output: output * float("nan")))
+    model.register_forward_hook(spoil(5, lambda _, inputs, output: output * float("nan")))
     with pytest.raises(FloatingPointError, match="Epoch 2, batch 2: the loss is nan"):
         train(model=model, folder=tmp_path)
     assert [path.name for path in checkpoints.found(tmp_path)] == ["epoch_001"]
@@ -313,7 +313,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(finished,
 @pytest.mark.parametrize("update", [6, 9], ids=["last of an epoch", "last of all"])
 def test_a_gradient_that_is_not_finite_gets_into_no_checkpoint(finished, tmp_path, update):
     model = small_vit()
-    model.head.bias.register_hook(spoil(model, update, lambda gradient: gradient * float("nan")))
+    model.head.bias.register_hook(spoil(update, lambda gradient: gradient * float("nan")))
     with pytest.raises(FloatingPointError, match=rf"After epoch {update // 3}, \S+ is not finite"):
         train(model=model, folder=tmp_path)
     assert checkpoints.found(tmp_path)[0].name == f"epoch_{update // 3 - 1:03d}"
