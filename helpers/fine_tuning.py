@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import DataLoaderConfiguration, set_seed
+from accelerate.utils import DataLoaderConfiguration, broadcast_object_list, set_seed
 from accelerate.utils.memory import should_reduce_batch_size
 from scipy.stats import bootstrap
 from timm.optim import create_optimizer_v2
@@ -113,15 +114,33 @@ def make_augment(recipe: Recipe, *, num_classes: int, std: float) -> Callable[[T
 
 
 def fast_precision(device: torch.device) -> str:
-    """The precision that is fast on a device: "bf16" where it multiplies that natively, a CPU too; "fp16" on older GPUs (T4).
+    """The precision that is fast on a device: "bf16" where it multiplies that faster, a CPU too; "fp16" on older GPUs (T4).
 
-    "no" (float32) for the rest. On one core of a CPU with AVX-512 BF16 it made ViT, ConvNeXt and MobileNet train 1.4 to
-    1.9 times as fast.
+    "no" (float32) for the rest.
     """
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return "bf16" if device.type == "cpu" and native else "no"
+    return "bf16" if device.type == "cpu" and bf16_gain() > 1.2 else "no"
+
+
+@cache
+def bf16_gain(size: int = 512) -> float:
+    """How many times as fast this CPU multiplies two matrices in bf16 as in float32; 0 where it has no such instructions.
+
+    To have them is not enough. One core of an AMD EPYC with AVX-512 BF16 had 2.2, and trained ViT, ConvNeXt and MobileNet
+    1.4 to 1.9 times as fast; an Intel Xeon that has them, too, but no AMX, had 0.5, and trained ViT-Tiny 0.7 times as fast.
+    """
+    if not (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
+        return 0.0
+    matrix = torch.ones(size, size)
+    seconds = {dtype: [] for dtype in (torch.float32, torch.bfloat16)}
+    for _ in range(6):  # in turns; the quickest counts
+        for dtype, times in seconds.items():
+            factor = matrix.to(dtype)
+            start = time.perf_counter()
+            factor @ factor
+            times.append(time.perf_counter() - start)
+    return min(seconds[torch.float32]) / min(seconds[torch.bfloat16])
 
 
 def suit_cpu(model: nn.Module) -> None:
@@ -129,7 +148,7 @@ def suit_cpu(model: nn.Module) -> None:
 
     PyTorch's attention in one piece has a slow backward there: timm's way in steps, product, softmax, product, takes a
     half to a third of its time in bf16, and the whole ViT-Tiny trained 1.4 to 1.7 times as fast. Convolutions with their
-    channels last made MobileNetV2 up to 1.4 times as fast. One core with AVX-512 BF16.
+    channels last made MobileNetV2 up to 1.4 times as fast. One core of an AMD EPYC with AVX-512 BF16.
     """
     for module in model.modules():
         if hasattr(module, "fused_attn"):
@@ -348,7 +367,9 @@ def _accelerated(recipe: Recipe):
     before = dict(state)
     state.clear()
     try:
-        precision = fast_precision(Accelerator().device) if recipe.precision == "auto" else recipe.precision
+        precision = recipe.precision
+        if precision == "auto":  # measured, so the first process decides for all
+            precision = broadcast_object_list([fast_precision(Accelerator().device)])[0]
         state.clear()
         # The order of the clips is drawn from seed + epoch: another seed has the same orders, some epochs earlier or later.
         batches = DataLoaderConfiguration(split_batches=True, use_seedable_sampler=True, data_seed=recipe.seed)

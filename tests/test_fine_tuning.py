@@ -522,14 +522,33 @@ def test_the_legend_names_the_highest_rate():
     assert texts == ["head: at most 1.0e-03", "middle: at most 1.0e-04", "stem: at most 1.0e-05"]
 
 
-@pytest.mark.parametrize(
-    ("bf16", "amx", "precision"), [(True, False, "bf16"), (False, True, "bf16"), (False, False, "no")]
-)
-def test_a_cpu_trains_in_bf16_where_it_multiplies_it_natively(monkeypatch, bf16, amx, precision):
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+@pytest.mark.parametrize(("gain", "precision"), [(0.0, "no"), (0.5, "no"), (2.2, "bf16")])
+def test_a_cpu_trains_in_bf16_where_that_multiplies_faster(monkeypatch, gain, precision):
+    monkeypatch.setattr(fine_tuning, "bf16_gain", lambda: gain)
     assert fine_tuning.fast_precision(torch.device("cpu")) == precision
     assert fine_tuning.fast_precision(torch.device("mps")) == "no"
+
+
+@pytest.mark.parametrize("times", [0.5, 2.0])
+def test_the_gain_by_bf16_is_measured(monkeypatch, times):
+    """With a clock that stands still but in products."""
+    clock = [0.0]
+    product = torch.Tensor.__matmul__
+
+    def slow(one, other):
+        clock[0] += 1.0 if one.dtype == torch.float32 else 1 / times
+        return product(one, other)
+
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.Tensor, "__matmul__", slow)
+    monkeypatch.setattr(fine_tuning.time, "perf_counter", lambda: clock[0])
+    assert fine_tuning.bf16_gain.__wrapped__(8) == pytest.approx(times)
+
+
+def test_without_the_instructions_nothing_is_measured(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    assert fine_tuning.bf16_gain.__wrapped__() == 0
 
 
 @pytest.mark.parametrize(("native", "precision"), [(True, "bf16"), (False, "fp16")])
