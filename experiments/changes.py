@@ -39,7 +39,14 @@ def average_stem(model: nn.Module, name: str) -> None:
 
 
 def redraw_stem(model: nn.Module, name: str) -> None:
+    """As PyTorch draws it: a few times weaker than the one that was learned, and its bias drawn, too."""
     model.patch_embed.proj.reset_parameters()
+
+
+def redraw_stem_as_strong(model: nn.Module, name: str) -> None:
+    """Filters as strong as those that were learned, whose bias stays: lesson 02's random stem."""
+    weight = model.patch_embed.proj.weight
+    nn.init.normal_(weight, std=weight.std().item())
 
 
 def copy_input(model: nn.Module, name: str) -> None:

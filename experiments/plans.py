@@ -72,7 +72,11 @@ def nano() -> list[Run]:
 
 def channels() -> list[Run]:
     close = [Run("sum"), Run("mean", change=changes.average_stem)]
-    others = [Run("copy", change=changes.copy_input, in_chans=3), Run("random", change=changes.redraw_stem)]
+    others = [
+        Run("copy", change=changes.copy_input, in_chans=3),
+        Run("random", change=changes.redraw_stem),
+        Run("random, as strong as the sum", change=changes.redraw_stem_as_strong),
+    ]
     return on_folds(close + others) + on_folds(close, seeds=(1, 2))
 
 

@@ -699,7 +699,7 @@ def test_experiments_share_the_runs_that_are_the_same():
         for name in ("esc10", "channels", "positions", "recipe")
     }
     # recipe: the ViT with three seeds, the ConvNet, both from scratch, the ConvNet frozen
-    shared = {"channels": 5, "positions": 5, "recipe": 35}
+    shared = {"channels": 15, "positions": 15, "recipe": 35}
     assert {name: len(whole[name] & whole["esc10"]) for name in shared} == shared
 
 
@@ -781,7 +781,15 @@ def test_what_is_done_to_a_stem(here):
     whole = model_of(here, zero_head=False).eval()
     stem = whole.patch_embed.proj.weight
     torch.testing.assert_close(model_of(here, change=changes.average_stem).patch_embed.proj.weight, stem / 3)
-    assert not torch.equal(model_of(here, change=changes.redraw_stem).patch_embed.proj.weight, stem)
+    weak, strong = (
+        model_of(here, change=change).patch_embed.proj
+        for change in (changes.redraw_stem, changes.redraw_stem_as_strong)
+    )
+    assert weak.weight.std().item() < 0.7 * stem.std().item()
+    assert strong.weight.std().item() == pytest.approx(stem.std().item(), rel=0.05)
+    assert not torch.isclose(strong.weight, stem).all(dim=(1, 2, 3)).any()
+    assert torch.equal(strong.bias, whole.patch_embed.proj.bias)
+    assert not torch.equal(weak.bias, strong.bias)
     copied = model_of(here, change=changes.copy_input, in_chans=3).eval()
     copied.head.load_state_dict(whole.head.state_dict())
     torch.testing.assert_close(copied(x), whole(x), rtol=1e-3, atol=1e-4)
