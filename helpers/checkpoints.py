@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from accelerate import Accelerator
@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 
 KEEP = 2  # the newest, and the one before should the newest be damaged
 SEAL = "sums.json"
+CONFIGURATION = "configuration.json"
 
 
 def save(accelerator: Accelerator, folder: Path, epoch: int) -> None:
@@ -67,7 +68,16 @@ def resume(accelerator: Accelerator, folder: Path) -> None:
 
 def found(folder: Path) -> list[Path]:
     """The checkpoints in `folder`, newest first."""
-    return sorted((path for path in folder.glob("epoch_*") if path.suffix != ".part"), reverse=True)
+    there = (path for path in folder.glob("epoch_*") if path.suffix != ".part")
+    return sorted(there, key=lambda path: int(path.name.removeprefix("epoch_")), reverse=True)
+
+
+def begun_with(folder: Path, setting: str):
+    """The value of a setting in the configuration of the checkpoints in `folder`; None where there are none, or it is not said."""
+    with suppress(OSError, ValueError):
+        if found(folder):
+            return json.loads((folder / CONFIGURATION).read_text(encoding="utf-8")).get(setting)
+    return None
 
 
 @contextmanager
@@ -88,7 +98,7 @@ def claim(folder: Path | str | None, accelerator: Accelerator) -> Iterator[Path 
             lock.acquire()
     except Timeout:
         raise BlockingIOError(
-            f"Another process is training in {folder}: wait for it, or choose another folder."
+            f"Another process is training in {folder}: wait for it, or choose another folder; if there is none, delete {lock.lock_file}."
         ) from None
     try:
         yield folder
@@ -102,7 +112,7 @@ def refuse_other(folder: Path, configuration: dict, accelerator: Accelerator) ->
     Raises:
         ValueError: If the folder holds the checkpoints of another configuration, with the difference, or of an unknown one.
     """
-    file = folder / "configuration.json"
+    file = folder / CONFIGURATION
     configuration = json.loads(json.dumps(configuration))
     accelerator.wait_for_everyone()
     if not found(folder):
@@ -127,12 +137,17 @@ def refuse_other(folder: Path, configuration: dict, accelerator: Accelerator) ->
 
 
 def _sums(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.iterdir() if path.name != SEAL)
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {path.name: _sum(path) for path in sorted(folder.iterdir()) if path.name != SEAL}
+
+
+def _sum(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _is_whole(checkpoint: Path) -> bool:
+    """Whether all that was sealed is there as it was; what a file manager adds does no harm."""
     try:
-        return json.loads((checkpoint / SEAL).read_text(encoding="utf-8")) == _sums(checkpoint)
+        sealed = json.loads((checkpoint / SEAL).read_text(encoding="utf-8"))
+        return bool(sealed) and all(_sum(checkpoint / name) == wanted for name, wanted in sealed.items())
     except (OSError, ValueError):
         return False

@@ -69,7 +69,7 @@ def train_one_epoch(model, loader, optimizer, scheduler, augment, accelerator, *
         scheduler.step_update(update)  # once an update, not once an epoch
         log_mel, target = augment(log_mel, target)
         with accelerator.autocast():
-            loss = F.cross_entropy(model(log_mel), target)
+            loss = F.cross_entropy(model(log_mel).float(), target)
         if not loss.isfinite():
             batch = update - epoch * len(loader) + 1
             raise FloatingPointError(f"Epoch {epoch + 1}, batch {batch}: the loss is {loss.item()}. Lower lr.")
@@ -161,7 +161,7 @@ def evaluate(model: nn.Module, features: Tensor, *, mean: float, std: float, bat
     """Logits (clips, num_classes), float32 on the CPU, of features (clips, 1, n_mels, frames) before standardising."""
     model.eval()  # dropout and drop path off, batch norms on their running statistics
     device = next(model.parameters()).device
-    batches = [spectrograms.standardize(batch, mean, std).to(device) for batch in features.split(batch_size)]
+    batches = (spectrograms.standardize(batch, mean, std).to(device) for batch in features.split(batch_size))
     return torch.cat([model(batch).float().cpu() for batch in batches])
 
 
@@ -192,8 +192,8 @@ def train(
         features: Log-mel spectrograms (clips, 1, n_mels, frames) before standardising, any float type.
         labels: (clips,), 0 to num_classes - 1.
         mean, std: Of the training clips, see `spectrograms.fit_statistics`.
-        folder: Of this run alone. To go on in it takes the same recipe, data, and model from the same start: set the seed
-            before you create one.
+        folder: Of this run alone, on a disk that all machines see. To go on in it takes the same recipe, data, and model from
+            the same start: set the seed before you create one. Where the precision is "auto" it stays what it was at first.
         after_epoch: Called with the model, which computes in float32 here, and the history so far: to draw, or to measure.
     Raises:
         ValueError: If features, labels or settings cannot be trained with, or `folder` holds another configuration's
@@ -205,7 +205,7 @@ def train(
     labels = _checked(labels, features, num_classes)
     _check_settings(model, recipe, num_classes, std)
     set_seed(recipe.seed)
-    with _accelerated(recipe) as accelerator, _suited(model, accelerator.device):
+    with _accelerated(recipe, folder) as accelerator, _suited(model, accelerator.device):
         clips = TensorDataset(spectrograms.standardize(features, mean, std), labels)
         loader = DataLoader(clips, batch_size=recipe.batch_size, shuffle=True)
         optimizer = make_optimizer(model, recipe)
@@ -214,8 +214,8 @@ def train(
         settings = asdict(recipe) | {"precision": accelerator.mixed_precision}
         settings |= {"num_classes": num_classes, "mean": mean, "std": std}
         trained, optimizer, loader = accelerator.prepare(model, optimizer, loader)
-        bare = accelerator.unwrap_model(trained, keep_fp32_wrapper=False)
-        vars(bare).pop("forward", None)  # Accelerate's wrapper; the loop casts
+        for left in ("forward", "_original_forward", "_is_accelerate_prepared"):
+            vars(model).pop(left, None)  # the loop casts, and the model may be trained again, on another device
         history = History()
         accelerator.register_for_checkpointing(scheduler, history)
         with checkpoints.claim(folder, accelerator) as place:
@@ -234,7 +234,7 @@ def train(
                 row = {"epoch": epoch + 1, "loss": _over_processes(loss, accelerator)}
                 history.rows.append(row | {"clips_per_second": len(labels) / seconds})
                 if after_epoch is not None:
-                    after_epoch(accelerator.unwrap_model(trained), history.rows)
+                    after_epoch(model, history.rows)
                 if place is not None:
                     checkpoints.save(accelerator, place, epoch + 1)
     return history.rows
@@ -358,7 +358,7 @@ def _check_weights(model: nn.Module, epoch: int) -> None:
 
 
 @contextmanager
-def _accelerated(recipe: Recipe):
+def _accelerated(recipe: Recipe, folder: Path | None):
     """An accelerator of the recipe's precision, with advice where a batch does not fit.
 
     Accelerate has one precision a process: this training's ends with it, and what was there before is there again.
@@ -367,9 +367,14 @@ def _accelerated(recipe: Recipe):
     before = dict(state)
     state.clear()
     try:
-        precision = recipe.precision
-        if precision == "auto":  # measured, so the first process decides for all
-            precision = broadcast_object_list([fast_precision(Accelerator().device)])[0]
+        device, precision = Accelerator().device, recipe.precision
+        if precision == "fp16" and device.type == "cpu":
+            raise ValueError(
+                'precision "fp16" needs a GPU, Accelerate trains in float32 without: choose "bf16", "no" or "auto".'
+            )
+        if precision == "auto":  # the first process looks and decides for all
+            begun = None if folder is None else checkpoints.begun_with(Path(folder), "precision")
+            precision = broadcast_object_list([begun or fast_precision(device)])[0]
         state.clear()
         # The order of the clips is drawn from seed + epoch: another seed has the same orders, some epochs earlier or later.
         batches = DataLoaderConfiguration(split_batches=True, use_seedable_sampler=True, data_seed=recipe.seed)
@@ -387,7 +392,7 @@ def _accelerated(recipe: Recipe):
 
 @contextmanager
 def _suited(model: nn.Module, device: torch.device):
-    """On a CPU `suit_cpu`, and the layout in memory as it came at the end."""
+    """On a CPU `suit_cpu`; at the end the layout in memory is contiguous, and attention stays in steps."""
     if device.type == "cpu":
         suit_cpu(model)
     try:

@@ -128,6 +128,20 @@ def test_with_all_checkpoints_damaged_training_starts_again_and_keeps_the_new_on
     equal(model.state_dict(), finished[1])
 
 
+def test_a_file_of_somebody_else_does_not_make_a_checkpoint_damaged(finished, tmp_path, capsys):
+    copy = shutil.copytree(finished[0], tmp_path / "copy")
+    (copy / "epoch_003" / ".DS_Store").write_bytes(b"a file manager was here")
+    _, history = train(folder=copy)
+    assert history == finished[2]
+    assert "damaged" not in capsys.readouterr().out
+
+
+def test_the_thousandth_epoch_is_newer_than_the_one_before(tmp_path):
+    for name in ("epoch_999", "epoch_1000", "epoch_998"):
+        (tmp_path / name).mkdir()
+    assert [path.name for path in checkpoints.found(tmp_path)] == ["epoch_1000", "epoch_999", "epoch_998"]
+
+
 def test_a_checkpoint_that_was_not_finished_is_no_checkpoint(finished, tmp_path):
     folder, weights, _ = finished
     copy = shutil.copytree(folder, tmp_path / "copy")
@@ -150,6 +164,27 @@ def test_a_convnet_goes_on_to_the_bit_too(tmp_path):
         shutil.rmtree(folder / "epoch_003")  # the second goes on from the end of epoch 2
     equal(models[1].state_dict(), models[0].state_dict())
     assert all(weight.is_contiguous() for weight in models[0].state_dict().values())
+
+
+def test_a_run_goes_on_in_the_precision_it_began_with(tmp_path, monkeypatch):
+    """Whatever is fast on the machine where it goes on."""
+    auto = replace(RECIPE, epochs=2, precision="auto")
+
+    def stop(model, history):
+        if len(history) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(fine_tuning, "bf16_gain", lambda: 2.0)
+    with pytest.raises(KeyboardInterrupt):
+        train(auto, folder=tmp_path, after_epoch=stop)
+    monkeypatch.setattr(fine_tuning, "bf16_gain", lambda: 0.5)
+    train(auto, folder=tmp_path)
+    assert json.loads((tmp_path / "configuration.json").read_text())["precision"] == "bf16"
+
+
+def test_fp16_without_a_gpu_is_refused():
+    with pytest.raises(ValueError, match='"fp16" needs a GPU'):
+        train(replace(RECIPE, precision="fp16"))
 
 
 def test_what_suits_a_cpu_changes_nothing_but_rounding():
@@ -448,7 +483,8 @@ def test_the_bootstrap_interval_agrees_with_the_binomial():
 
 def test_mixed_precision_leaves_the_model_as_it_found_it():
     model, _ = train(replace(RECIPE, epochs=1, precision="bf16"))
-    assert "forward" not in vars(model)
+    left = {name for name in vars(model) if "forward" in name or "accelerate" in name}
+    assert left <= {name for name in vars(small_vit())}
     assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
 
 
