@@ -3,6 +3,8 @@
 Each takes the model, which it changes in place, and its timm name.
 """
 
+from types import SimpleNamespace
+
 import torch
 from timm import utils
 from torch import Tensor, nn
@@ -13,7 +15,7 @@ from helpers import backbones, patches, positions, session
 def freeze(model: nn.Module, name: str) -> None:
     """Only the heads learn; batch norms keep the statistics of photographs."""
     utils.freeze(model)
-    utils.unfreeze(model, _heads(model))
+    utils.unfreeze(model, model.pretrained_cfg["classifier"])
 
 
 def freeze_half(model: nn.Module, name: str) -> None:
@@ -26,11 +28,6 @@ def freeze_half(model: nn.Module, name: str) -> None:
     name_of_blocks = "blocks" if "blocks" in children else "stages"
     blocks, after = len(getattr(model, name_of_blocks)), children[children.index(name_of_blocks) + 1 :]
     utils.unfreeze(model, [f"{name_of_blocks}.{block}" for block in range(blocks // 2, blocks)] + after)
-
-
-def _heads(model: nn.Module) -> list[str]:
-    names = model.pretrained_cfg["classifier"]
-    return [names] if isinstance(names, str) else list(names)
 
 
 def average_stem(model: nn.Module, name: str) -> None:
@@ -85,7 +82,7 @@ def trap_table(model: nn.Module, name: str) -> None:
 
 def _original_table(model: nn.Module, name: str) -> Tensor:
     """The table that the pretrained model has for photographs."""
-    here, _ = session.resolve()
+    here = SimpleNamespace(weights=session.folder("VISION_WEIGHTS"))
     return backbones.create(name, here).pos_embed.detach()
 
 

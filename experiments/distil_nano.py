@@ -135,7 +135,7 @@ def teach(name: str, view: int, images: Tensor, weights: Path) -> None:
                 f"{name} view {view}: {i + 64} of {count}, {(i + 64) / (time.time() - start):.0f} images/s", flush=True
             )
     if name == "vit":
-        x = crop(images[:256], boxes[:256], 224)
+        x = crop(images[:256], view_boxes(len(images), 0)[:256], 224)  # one file for all views: of whole photographs
         tokens = teacher.blocks[0](teacher._pos_embed(teacher.patch_embed(x)))
         np.save(WORK / "vit_attention.npy", mean_attention(teacher, tokens, teacher.blocks[1]).numpy())
     (WORK / f"{name}_{view}.done").touch()

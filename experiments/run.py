@@ -144,7 +144,7 @@ def do(run: Run, here: session.Session, digest: str, name: str) -> dict:
         "correct": recorded.as_letters(correct),
         "minutes": round(float(seconds / 60), 2),
         "clips_per_second": round(float(1 / np.sum(np.divide(1, rates))), 1),
-        "device": f"{here.device.type}, {torch.get_num_threads()} threads",
+        "device": f"{session.describe(here.device)}, {torch.get_num_threads()} threads",
         "precision": fine_tuning.fast_precision(here.device)
         if run.recipe.precision == "auto"
         else run.recipe.precision,

@@ -7,8 +7,6 @@ channels, resamples their positions and replaces their heads as it does for ever
 
 import difflib
 import json
-import urllib.error
-import urllib.request
 from functools import cache
 from pathlib import Path
 
@@ -29,6 +27,8 @@ from timm.models.convnext import ConvNeXt
 from timm.models.deit import VisionTransformerDistilled
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 from torch import Tensor, nn
+
+from helpers import esc
 
 NANO = Path(__file__).parent / "nano"
 
@@ -142,24 +142,24 @@ def create(name: str, session, *, pretrained: bool = True, **timm_arguments) -> 
     return timm.create_model(name, pretrained=True, **timm_arguments)
 
 
-def locate(name: str, folder: Path | None) -> str:
-    """Say where a model's weights would come from, without loading them; the hub has five seconds to answer.
+def locate(name: str, folder: Path | None) -> str | None:
+    """Say where a model's weights would come from, without loading them; the hub has four seconds to answer.
 
     Returns:
-        "VISION_WEIGHTS", "embedded", "cache", "network", or "" if they cannot be had. In the order in which
+        "VISION_WEIGHTS", "embedded", "cache", "network", or None if they cannot be had. In the order in which
         `create` looks for them.
     """
     _check_name(name)
     if _local_file(name, folder) is not None:
         return "VISION_WEIGHTS"
     if not is_model_pretrained(name):
-        return ""
+        return None
     if get_arch_name(name) in default_cfgs:
         return "embedded"
     hub_id = get_pretrained_cfg(name).hf_hub_id
     if hub_id and _is_cached(hub_id):
         return "cache"
-    return "network" if _hub_answers() else ""
+    return "network" if _hub_answers() else None
 
 
 def _check_name(name: str) -> None:
@@ -244,14 +244,9 @@ def _is_cached(hub_id: str) -> bool:
 
 
 @cache
-def _hub_answers(timeout: float = 5.0) -> bool:
-    """Whether a connection to the hub opens; asked once, a session has several models."""
-    if constants.HF_HUB_OFFLINE:
-        return False
+def _hub_answers() -> bool:
+    """Whether the hub answers; asked once, a session has several models."""
     try:
-        urllib.request.urlopen(urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=timeout).close()
-    except urllib.error.HTTPError:  # it answered
-        return True
-    except OSError:
+        return not constants.HF_HUB_OFFLINE and esc.reach(constants.ENDPOINT) is None
+    except ConnectionError:
         return False
-    return True

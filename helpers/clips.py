@@ -1,10 +1,9 @@
 """Sound files and data sets: read, fix the length, play; tables with official folds, a cache of waveforms."""
 
 import hashlib
-import os
 import uuid
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from html import escape
 from numbers import Integral
@@ -220,12 +219,28 @@ def _check_name(name: str) -> None:
 
 def cache_folder() -> Path:
     """Folder for downloads and waveforms: `$AUDIO_CACHE` (relative to the project), or the system's place."""
-    given = os.environ.get("AUDIO_CACHE")
-    return esc.PROJECT / Path(given).expanduser() if given else Path(pooch.os_cache(CACHE_NAME))
+    return esc.named_folder("AUDIO_CACHE") or Path(pooch.os_cache(CACHE_NAME))
+
+
+@contextmanager
+def whole(file: Path) -> Iterator[Path]:
+    """Another name beside `file`, to write to: renamed when all went well, removed otherwise. A reader sees all or nothing.
+
+    Raises:
+        OSError: If the folder cannot be made, or the file cannot be replaced.
+    """
+    part = file.with_name(f"{file.stem}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        part.replace(file)
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _cached(file: Path, paths: Iterable[str], make: Callable[[str], Tensor]) -> list[Tensor]:
-    """Waveforms from a memory-mapped file; where there is none, one is written under another name and renamed.
+    """Waveforms from a memory-mapped file; where there is none, one is written.
 
     float32: in float16, rounding noise would stand 70 dB below a loud clip, and a log-mel shows more than that.
     """
@@ -239,20 +254,15 @@ def _cached(file: Path, paths: Iterable[str], make: Callable[[str], Tensor]) -> 
             waveforms = [make(path) for path in bar]
         finally:
             torch.set_num_threads(threads)
-    part = file.with_name(f"{file.stem}.{uuid.uuid4().hex[:8]}.part")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        save_file({f"{i:05d}": waveform for i, waveform in enumerate(waveforms)}, part)
-        part.replace(file)
+        with whole(file) as part:
+            save_file({f"{i:05d}": waveform for i, waveform in enumerate(waveforms)}, part)
     except (OSError, SafetensorError) as error:
         if isinstance(error, PermissionError) and file.is_file():
             return waveforms  # Windows replaces no file that another process has mapped, and that one is good
         need = f"{1 + sum(w.nbytes for w in waveforms) // 10**6} MB must be free and writable there"
         way_out = "make room, or name another folder in AUDIO_CACHE."
         raise OSError(f"waveforms could not be kept in {file.parent} ({error}): {need}; {way_out}") from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
     return _read_cache(file)
 
 

@@ -46,6 +46,12 @@ CONNECT_SECONDS = 4.0  # a dead network is noticed before a reader wonders
 STALL_SECONDS = 20.0  # a download that stands still for so long is given up
 
 
+def named_folder(variable: str, given: Path | str | None = None) -> Path | None:
+    """The folder given, or else the one that an environment variable names, if any; relative ones start at the project."""
+    given = given or os.environ.get(variable)
+    return PROJECT / Path(given).expanduser() if given else None
+
+
 def find(name: str, *, root: Path | str | None, cache: Path) -> tuple[str, Path | None]:
     """Return where a data set lies: ("root" | "AUDIO_DATA" | "cache", folder), or ("network", None).
 
@@ -54,18 +60,18 @@ def find(name: str, *, root: Path | str | None, cache: Path) -> tuple[str, Path 
     Raises:
         OSError: If the folder given is none, or does not hold the data set.
     """
-    place, given = ("root", root) if root else ("AUDIO_DATA", os.environ.get("AUDIO_DATA"))
-    if not given:
+    place, parent = "root" if root else "AUDIO_DATA", named_folder("AUDIO_DATA", root)
+    if parent is None:
         return ("cache", cache / name) if (cache / name).is_dir() else ("network", None)
-    parent = PROJECT / Path(given).expanduser()
+    said = f"{place}={str(root or os.environ[place])!r}"
     if not parent.is_dir():
         raise NotADirectoryError(
-            f"{place}={str(given)!r} names no folder: expected the parent of {name}/; correct it, "
+            f"{said} names no folder: expected the parent of {name}/; correct it, "
             f"or leave it unset, and {name} is downloaded."
         )
     if not (parent / name).is_dir():
         raise FileNotFoundError(
-            f"{place}={str(given)!r} holds no folder {name}/: unpack {ARCHIVES[name].url} there under that name, "
+            f"{said} holds no folder {name}/: unpack {ARCHIVES[name].url} there under that name, "
             f"or leave it unset, and {name} is downloaded."
         )
     return place, parent / name

@@ -19,7 +19,6 @@ Environment variables. One that is set is looked at first and must be right; rel
 import os
 import platform
 import shutil
-import sys
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -29,9 +28,8 @@ from pathlib import Path
 import torch
 from packaging.requirements import Requirement
 
-from helpers import backbones, clips
+from helpers import backbones, clips, esc
 
-ROOT = Path(__file__).resolve().parents[1]
 ROLES = {"vit": "ViT", "deit": "DeiT", "convnet": "ConvNet"}
 
 
@@ -111,12 +109,9 @@ PROFILES = {
     ),
 }
 SOUND = ("dataset", "sample_rate", "n_fft", "hop_length")
-SOURCES = {  # the places that `backbones.locate` and `clips.locate` name, in words
-    "AUDIO_DATA": "from $AUDIO_DATA",
+SOURCES = clips.PLACES | {  # the places that `backbones.locate` and `clips.locate` name, in words
     "VISION_WEIGHTS": "from $VISION_WEIGHTS",
-    "cache": "from the cache",
     "embedded": "embedded in the project",
-    "generated": "generated",
     "network": "to be downloaded at first use",
 }
 MODEL_WAY_OUT = "connect to the hub once, or set VISION_WEIGHTS to a folder that has its weights"
@@ -146,7 +141,7 @@ def resolve(profile: str = "auto") -> tuple[Session, dict[str, str]]:
     device = _device()
     name, strict, reason = _choose(profile, device)
     data, weights = folder("AUDIO_DATA"), folder("VISION_WEIGHTS")
-    chosen, lines = {}, {"profile": f"{name}, {reason}", "device": _describe(device)}
+    chosen, lines = {}, {"profile": f"{name}, {reason}", "device": describe(device)}
     for role, title in ROLES.items():
         source, lines[title] = _first(role, name, strict, lambda model: backbones.locate(model, weights))
         chosen[role] = getattr(source, role)
@@ -155,7 +150,7 @@ def resolve(profile: str = "auto") -> tuple[Session, dict[str, str]]:
     if name != "offline" and all(chosen[field] == getattr(PROFILES["offline"], field) for field in chosen):
         lines["profile"] = f"offline, because nothing of {name} can be had here"
         name = "offline"
-    runs = folder("RUNS", must_exist=False) or ROOT / "runs"
+    runs = esc.named_folder("RUNS") or esc.PROJECT / "runs"
     places = {"device": device, "data": data, "weights": weights, "cache": clips.cache_folder(), "runs": runs}
     here = replace(PROFILES[name], **chosen, **places)
     n_mels, frames = here.img_size
@@ -165,15 +160,16 @@ def resolve(profile: str = "auto") -> tuple[Session, dict[str, str]]:
     return here, lines
 
 
-def folder(variable: str, *, must_exist: bool = True) -> Path | None:
-    """The folder that an environment variable names, or None where it is not set; relative ones start at the project."""
-    value = os.environ.get(variable)
-    if not value:
-        return None
-    path = ROOT / Path(value).expanduser()
-    if must_exist and not path.is_dir():
+def folder(variable: str) -> Path | None:
+    """The folder that an environment variable names, or None where it is not set; relative ones start at the project.
+
+    Raises:
+        OSError: If there is no such folder.
+    """
+    path = esc.named_folder(variable)
+    if path and not path.is_dir():
         raise OSError(
-            f"${variable} is {value!r}, which is no folder: correct it, or unset it to let the session choose."
+            f"${variable} is {os.environ[variable]!r}, which is no folder: correct it, or unset it to let the session choose."
         )
     return path
 
@@ -195,7 +191,7 @@ def _choose(profile: str, device: torch.device) -> tuple[str, bool, str]:
     return profile, True, reason
 
 
-def _first(field: str, profile: str, strict: bool, locate: Callable[[str], str]) -> tuple[Session, str]:
+def _first(field: str, profile: str, strict: bool, locate: Callable[[str], str | None]) -> tuple[Session, str]:
     """The largest profile, from `profile` down, whose `field` can be had, and one line on where that comes from."""
     names = list(PROFILES)[: list(PROFILES).index(profile) + 1]
     missing = []
@@ -218,13 +214,14 @@ def _device() -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def _describe(device: torch.device) -> str:
+def describe(device: torch.device) -> str:
+    """The kind of a device, and the name of a CUDA one: "cpu", "mps", "cuda, NVIDIA T4"."""
     return f"cuda, {torch.cuda.get_device_name()}" if device.type == "cuda" else device.type
 
 
 def report() -> str:
     """One block for a bug report: versions with OK or the way to mend them, device, profile and why, caches, free disk."""
-    lines = [("python", _python()), ("system", platform.platform()), *_versions()]
+    lines = [("python", platform.python_version()), ("system", platform.platform()), *_versions()]
     try:
         lines += resolve()[1].items()
     except (OSError, ValueError) as error:
@@ -237,16 +234,9 @@ def report() -> str:
     return "\n".join(f"{name:18} {text}".replace("\n", " ") for name, text in lines)
 
 
-def _python() -> str:
-    wanted = sys.version_info >= (3, 11)
-    return f"{platform.python_version()} " + (
-        "OK" if wanted else "WRONG: 3.11 or newer is needed, remove .venv and set up again with it"
-    )
-
-
 def _versions() -> list[tuple[str, str]]:
     """(package, version and verdict) for each dependency that pyproject.toml names."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((esc.PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lines = []
     for requirement in map(Requirement, project["dependencies"]):
         try:

@@ -7,7 +7,6 @@ lesson teaches are the ones in its cells, line by line.
 import hashlib
 import json
 import math
-import uuid
 import warnings
 from pathlib import Path
 
@@ -128,15 +127,10 @@ def features(
 
 
 def _save_whole(path: Path, array: np.ndarray) -> None:
-    """Write under another name and rename: a reader sees the whole file or none."""
-    part = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        with clips.whole(path) as part, part.open("wb") as file:
             np.save(file, array)
-        part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
         if not path.exists():  # on Windows another process may have been first and be reading
             raise OSError(
                 f"The features ({array.nbytes / 1e6:.0f} MB) cannot be written to {path.parent} ({error.strerror or error}): "

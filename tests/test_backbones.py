@@ -1,6 +1,8 @@
 """`helpers.backbones`: where weights come from, and one sentence for everything that can be wrong with them."""
 
 import json
+import socket
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +10,7 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
-from helpers import backbones
+from helpers import backbones, esc
 
 NANOS = ["vit_nano_patch16_224", "deit_nano_distilled_patch16_224", "convnext_nano_patch4_224"]
 NOWHERE = SimpleNamespace(weights=None)
@@ -44,7 +46,7 @@ def test_places_are_told_in_the_order_in_which_create_looks(folder, monkeypatch)
     monkeypatch.setattr(backbones, "_is_cached", lambda hub_id: hub_id.startswith("timm/resnet18"))
     assert backbones.locate("test_vit", folder) == "VISION_WEIGHTS"
     assert backbones.locate("test_vit.made_up", folder) == "VISION_WEIGHTS"
-    assert backbones.locate("test_vit", None) == ""
+    assert backbones.locate("test_vit", None) is None
     assert backbones.locate("resnet18", folder) == "cache"
     assert backbones.locate("vit_nano_patch16_224", folder) == "embedded"
     monkeypatch.setattr(backbones, "_hub_answers", lambda: True)
@@ -54,8 +56,27 @@ def test_places_are_told_in_the_order_in_which_create_looks(folder, monkeypatch)
 def test_an_offline_hub_is_not_asked(monkeypatch):
     backbones._hub_answers.cache_clear()
     monkeypatch.setattr(backbones.constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(backbones.urllib.request, "urlopen", lambda *args, **kwargs: pytest.fail("the hub was asked"))
-    assert backbones.locate("resnet18.a1_in1k", None) in ("", "cache")
+    monkeypatch.setattr(esc, "reach", lambda url: pytest.fail("the hub was asked"))
+    assert backbones.locate("resnet18.a1_in1k", None) in (None, "cache")
+    backbones._hub_answers.cache_clear()
+
+
+def test_a_name_that_is_looked_up_for_ever_is_not_waited_for(monkeypatch):
+    """As behind a network that drops what it is asked: the look-up itself knows no limit."""
+
+    def look_up(*_, **__):
+        time.sleep(2)
+        raise socket.gaierror
+
+    backbones._hub_answers.cache_clear()
+    monkeypatch.setattr(backbones.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(backbones.constants, "ENDPOINT", "http://hub.invalid")
+    monkeypatch.setattr(esc, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setenv("NO_PROXY", "*")
+    begun = time.monotonic()
+    assert backbones._hub_answers() is False
+    assert time.monotonic() - begun < 1.5
     backbones._hub_answers.cache_clear()
 
 

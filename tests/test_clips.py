@@ -338,6 +338,24 @@ def test_target_that_another_process_holds_open_is_no_error(small_esc10, monkeyp
     assert not list((small_esc10 / "cache").glob("*.part"))
 
 
+def test_a_file_is_whole_or_as_it_was(tmp_path):
+    file = tmp_path / "new folder" / "file.csv"
+    with clips.whole(file) as part:
+        part.write_text("first", encoding="utf-8")
+        assert not file.exists()
+
+    def stop_half_way(reason):
+        with clips.whole(file) as part:
+            part.write_text("half", encoding="utf-8")
+            raise reason
+
+    for reason in (KeyboardInterrupt, OSError):
+        with pytest.raises(reason):
+            stop_half_way(reason)
+    assert file.read_text(encoding="utf-8") == "first"
+    assert waveform_files(file.parent) == ["file.csv"]
+
+
 # the real recordings
 
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from helpers import backbones, clips, session
+from helpers import backbones, clips, esc, session
 
 VARIABLES = ("PROFILE", "AUDIO_DATA", "VISION_WEIGHTS", "RUNS")
 
@@ -26,10 +26,10 @@ def can_have(monkeypatch):
             "synthetic": "generated"
         }
         places = own | dict.fromkeys(names, place)
-        monkeypatch.setattr(backbones, "locate", lambda name, folder: places.get(name, ""))
-        monkeypatch.setattr(clips, "locate", lambda name: places.get(name, ""))
+        monkeypatch.setattr(backbones, "locate", lambda name, folder: places.get(name))
+        monkeypatch.setattr(clips, "locate", lambda name: places.get(name))
         monkeypatch.setattr(session, "_device", lambda: torch.device("cuda" if cuda else "cpu"))
-        monkeypatch.setattr(session, "_describe", lambda device: device.type)
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA T4")
 
     return only
 
@@ -101,7 +101,7 @@ def test_a_variable_that_names_no_folder_is_an_error_in_every_profile(can_have, 
 
 def test_relative_folders_start_at_the_project(monkeypatch):
     monkeypatch.setenv("AUDIO_DATA", "notebooks")
-    assert session.folder("AUDIO_DATA") == session.ROOT / "notebooks"
+    assert session.folder("AUDIO_DATA") == esc.PROJECT / "notebooks"
 
 
 def test_runs_may_lie_where_there_is_no_folder_yet(can_have, monkeypatch, tmp_path):
@@ -117,11 +117,17 @@ def test_every_profile_gives_whole_patches(name, frames):
     assert here.num_samples == here.img_size[1] * here.hop_length
 
 
+def test_a_device_is_named_whatever_it_is(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA T4")
+    for kind, named in {"cpu": "cpu", "mps": "mps", "cuda": "cuda, NVIDIA T4"}.items():
+        assert session.describe(torch.device(kind)) == named
+
+
 def test_the_report_is_one_block_with_a_verdict_for_each_package():
     run = subprocess.run(
-        [sys.executable, "-m", "helpers.session"], capture_output=True, text=True, check=True, cwd=session.ROOT
+        [sys.executable, "-m", "helpers.session"], capture_output=True, text=True, check=True, cwd=esc.PROJECT
     )
     lines = {line[:18].strip(): line[18:].strip() for line in run.stdout.splitlines()}
-    for package in ("python", "torch", "torchaudio", "timm", "ipywidgets"):
+    for package in ("torch", "torchaudio", "timm", "ipywidgets"):
         assert lines[package].endswith("OK"), lines[package]
-    assert {"profile", "device", "sound", "$HF_HOME", "cache"} <= set(lines)
+    assert {"python", "profile", "device", "sound", "$HF_HOME", "cache"} <= set(lines)

@@ -16,6 +16,8 @@ from torchaudio.compliance import kaldi
 
 from helpers.spectrograms import LogMel
 
+KALDI = {"sample_frequency": 16_000, "num_mel_bins": 128, "window_type": "hanning", "htk_compat": True}
+
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
@@ -27,9 +29,8 @@ def main(arguments: list[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     waveforms = 0.1 * torch.randn(chosen.clips, 81_920, generator=torch.Generator().manual_seed(0))
     each_10_ms, each_20_ms = LogMel(hop_length=160), LogMel(hop_length=320)
-    kaldi_options = {"sample_frequency": 16_000, "num_mel_bins": 128, "window_type": "hanning", "htk_compat": True}
     ways = {
-        "kaldi.fbank, clip by clip, 10 ms": lambda: [kaldi.fbank(one[None], **kaldi_options) for one in waveforms],
+        "kaldi.fbank, clip by clip, 10 ms": lambda: [kaldi.fbank(one[None], **KALDI) for one in waveforms],
         "LogMel, in batches, 10 ms": lambda: [each_10_ms(some) for some in waveforms.split(chosen.batch_size)],
         "LogMel, in batches, 20 ms": lambda: [each_20_ms(some) for some in waveforms.split(chosen.batch_size)],
     }

@@ -23,13 +23,6 @@ from experiments import distil_nano
 from helpers import backbones, clips, figures, heads, patches, positions, session, spectrograms
 
 VIT, DEIT, CONVNET = "vit_nano_patch16_224", "deit_nano_distilled_patch16_224", "convnext_nano_patch4_224"
-STEMS = {
-    VIT: "patch_embed.proj",
-    DEIT: "patch_embed.proj",
-    CONVNET: "stem.0",
-    "vit_tiny_patch16_224": "patch_embed.proj",
-    "mobilenetv2_100": "conv_stem",
-}
 
 
 @dataclass
@@ -81,13 +74,13 @@ def energy_kept(weight: Tensor) -> float:
     return ((patches.energy_kept(weight).nan_to_num() * energy).sum() / energy.sum()).item()
 
 
-def stem_weight(model: nn.Module, name: str) -> Tensor:
-    return model.get_submodule(STEMS[name]).weight.detach()
+def stem_weight(model: nn.Module) -> Tensor:
+    return model.get_submodule(model.pretrained_cfg["first_conv"]).weight.detach()
 
 
 def weights_rows(here) -> list[Row]:
-    rows = []
-    models = {name: backbones.create(name, here) for name in STEMS if backbones.locate(name, here.weights)}
+    rows, names = [], (VIT, DEIT, CONVNET, "vit_tiny_patch16_224", "mobilenetv2_100")
+    models = {name: backbones.create(name, here) for name in names if backbones.locate(name, here.weights)}
     for name, model in models.items():
         if hasattr(model, "pos_embed"):
             value = neighbours_above_far(model)
@@ -95,16 +88,16 @@ def weights_rows(here) -> list[Row]:
             rows.append(Row(f"{name}: neighbours above far places, cosine", f"{value:.2f}", *goal))
             rows.append(Row(f"{name}: share of positions mirrored left to right", f"{mirrored_share(model):.0%}"))
     for name, model in models.items():
-        value = low_frequency_share(stem_weight(model, name))
+        value = low_frequency_share(stem_weight(model))
         goal = (
             (">= 60 %", value >= 0.6) if name in (VIT, DEIT) else ("", None)
         )  # 3 or 4 pixels have no room for slow waves
         rows.append(Row(f"{name}: filter energy below half Nyquist", f"{value:.0%}", *goal))
     for name, model in models.items():
-        kept = f"{energy_kept(stem_weight(model, name)):.2f}"
+        kept = f"{energy_kept(stem_weight(model)):.2f}"
         rows.append(Row(f"{name}: stem energy kept by the sum", kept, "random 0.33"))
     untrained = backbones.create(VIT, here, pretrained=False)
-    kept = f"{energy_kept(stem_weight(untrained, VIT)):.2f}"
+    kept = f"{energy_kept(stem_weight(untrained)):.2f}"
     return [*rows, Row(f"{VIT}, random: stem energy kept by the sum", kept)]
 
 
@@ -130,7 +123,7 @@ def teachers_classes(name: str, weights: Path, images: Tensor) -> Tensor:
 
 
 def agreement_rows(here, photographs: Path) -> list[Row]:
-    if not sorted(photographs.glob("tiny_imagenet_64px_1.zip")) or here.weights is None:
+    if not (photographs / "tiny_imagenet_64px_1.zip").exists() or here.weights is None:
         return [Row("agreement with the teachers", "not measured: needs $AUDIO_DATA and $VISION_WEIGHTS")]
     _, images = distil_nano.read_photographs(photographs)
     teacher, other = (teachers_classes(name, here.weights, images) for name in distil_nano.TEACHERS)
@@ -215,7 +208,7 @@ def draw(path: Path) -> None:
     model = timm.create_model(VIT, pretrained=True)
     grid = model.patch_embed.grid_size
     cosines = positions.similarity(model.pos_embed.detach(), grid=grid, num_prefix_tokens=1)
-    weight = stem_weight(model, VIT)
+    weight = stem_weight(model)
     strongest = weight.square().sum(dim=(1, 2, 3)).argsort(descending=True)[:24]
     fig = plt.figure(figsize=(9, 4.2), layout="constrained")
     left, right = fig.subfigures(1, 2, width_ratios=(1, 1.25))
@@ -230,9 +223,7 @@ def draw(path: Path) -> None:
     right.suptitle(
         "The 24 strongest of 192 filters: light, dark and colour edges,\nwritten in by the photographs", fontsize=10
     )
-    for ax, index in zip(right.subplots(4, 6).flat, strongest, strict=True):
-        ax.imshow((0.5 + weight[index] / (2 * weight[index].abs().max())).permute(1, 2, 0).numpy())
-        ax.set(xticks=[], yticks=[])
+    figures.plot_filters(weight[strongest], title="", ax=right.subplots(), columns=6)
     fig.savefig(path, dpi=90)
     plt.close(fig)
 

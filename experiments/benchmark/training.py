@@ -25,12 +25,12 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 from torchaudio.compliance import kaldi
 
-from helpers import fine_tuning, patches, spectrograms
+from experiments.benchmark.features import KALDI
+from helpers import fine_tuning, patches, session, spectrograms
 from helpers.fine_tuning import Recipe
 from helpers.spectrograms import LogMel
 
 NUM_SAMPLES = 81_920  # 5.12 s at 16 kHz
-KALDI = {"sample_frequency": 16_000, "num_mel_bins": 128, "window_type": "hanning", "htk_compat": True}
 
 
 @dataclass(frozen=True)
@@ -168,8 +168,8 @@ def main(arguments: list[str] | None = None) -> None:
         for training in trainings:
             seconds[training.way.name].append(training.epoch())
     rates = {name: len(waveforms) / statistics.median(each[1:]) for name, each in seconds.items()}
-    where = f"{torch.get_num_threads()} threads" if device.type == "cpu" else torch.cuda.get_device_name()
-    print(f"{chosen.model}, batches of {chosen.batch_size}, {device.type}, {where}, median of {chosen.rounds} rounds")
+    where = f"{session.describe(device)}, {torch.get_num_threads()} threads"
+    print(f"{chosen.model}, batches of {chosen.batch_size}, {where}, median of {chosen.rounds} rounds")
     print("peak of one product: " + ", ".join(f"{name} {peak / 1e9:.0f} GFLOP/s" for name, peak in peaks.items()))
     print(f"{'ratio':>6}  {'by this':>7}  {'clips/s':>7}  {'GFLOP/clip':>10}  {'of peak':>7}  way")
     first = before = next(iter(rates.values()))
