@@ -1,4 +1,4 @@
-"""Drawings that more than one lesson uses: each takes data and an `Axes`, and returns the `Figure`.
+"""Drawings that are used more than once, in a lesson or its explorer: each takes data and an `Axes`, and returns the `Figure`.
 
 The colours are those of Okabe and Ito, told apart by colour-blind readers and in print; line styles differ as well.
 The same thing has the same colour in all lessons.
@@ -35,8 +35,6 @@ COLORS = {
     "pretrained": "#0072B2",
     "scratch": "#999999",
     "waveform": "#333333",
-    "row": "#0072B2",
-    "column": "#D55E00",
 }
 LEVEL_MAP = "magma"  # levels: spectrograms, energies (dark is quiet; reads in grey)
 SIMILARITY_MAP = "viridis"  # cosines and other similarities
@@ -51,7 +49,14 @@ def new_axes(width: float = 6.4, height: float = 2.8) -> Axes:
 
 
 def plot_log_mel(
-    log_mel, *, sample_rate: int, hop_length: int, title: str, ax: Axes | None = None, label: str = "ln power"
+    log_mel,
+    *,
+    sample_rate: int,
+    hop_length: int,
+    title: str,
+    ax: Axes | None = None,
+    label: str = "ln power",
+    colorbar: bool = True,
 ) -> Figure:
     """Draw one log-mel spectrogram (n_mels, frames) over seconds and mel bins."""
     ax = ax or new_axes()
@@ -59,7 +64,8 @@ def plot_log_mel(
     extent = (0, seconds, 0, log_mel.shape[-2])
     image = ax.imshow(log_mel, origin="lower", aspect="auto", extent=extent, cmap=LEVEL_MAP, interpolation="nearest")
     ax.set(xlabel="time (s)", ylabel="mel bin", title=title)
-    ax.figure.colorbar(image, ax=ax, label=label)
+    if colorbar:
+        ax.figure.colorbar(image, ax=ax, label=label)
     return ax.figure
 
 
@@ -84,8 +90,84 @@ def plot_tones_and_clicks(n_fft: int, hop_length: int, ax: Axes | None = None) -
 def plot_standardized(x, *, sample_rate: int, hop_length: int, title: str, ax: Axes | None = None) -> Figure:
     """Draw what a model sees of a clip (n_mels, frames); 0 is the mean of the training clips."""
     figure = plot_log_mel(x, sample_rate=sample_rate, hop_length=hop_length, title=title, ax=ax, label="standardised")
-    (ax or figure.axes[0]).images[0].set_clim(-1, 1.25)  # the same colours in all panels
+    (ax or figure.axes[0]).images[0].set_clim(-1, 1.25)  # the same colours at every setting
     return figure
+
+
+def plot_pictures(
+    pictures: dict, *, sample_rate: int, hop_length: int, label: str = "standardised", limits=(-1, 1.25)
+) -> Figure:
+    """Draw spectrograms {title: (n_mels, frames)}, two a row, with one scale and one colour bar for all."""
+    rows = -(-len(pictures) // 2)
+    share = {"sharex": True, "sharey": True, "squeeze": False}
+    fig, panels = plt.subplots(rows, 2, figsize=(7, 0.5 + 1.7 * rows), layout="constrained", **share)
+    plt.close(fig)
+    for ax, (title, picture) in zip(panels.flat, pictures.items(), strict=True):
+        timing = {"sample_rate": sample_rate, "hop_length": hop_length}
+        plot_log_mel(picture, **timing, title=title, ax=ax, colorbar=False)
+        ax.title.set_fontsize(9)
+        ax.images[0].set_clim(*limits)
+        ax.label_outer()
+    fig.colorbar(panels[0, 0].images[0], ax=panels, label=label)
+    return fig
+
+
+# lesson 02
+
+
+def plot_filters(
+    weight: Tensor, peak: Tensor | None = None, *, title: str, ax: Axes | None = None, columns: int = 8
+) -> Figure:
+    """Draw filters (filters, 1 or 3, height, width) as small pictures: middle grey is 0, full colour `peak` (filters,).
+
+    Each filter has its own scale unless `peak` says otherwise.
+    """
+    ax = ax or new_axes(4, 2)
+    peak = weight.abs().amax(dim=(1, 2, 3)) if peak is None else peak
+    tiles = 0.5 + weight / (2 * peak.clamp(min=1e-12)[:, None, None, None])
+    tiles = tiles.permute(0, 2, 3, 1).expand(-1, -1, -1, 3)  # (filters, height, width, 3)
+    edge = max(1, weight.shape[3] // 8)  # white lines between the filters
+    tiles = F.pad(tiles, (0, 0, edge, edge, edge, edge), value=1.0)
+    rows = tiles.split(columns)
+    rows = [torch.cat([*row, *[torch.ones_like(row[0])] * (columns - len(row))], dim=1) for row in rows]
+    ax.imshow(torch.cat(rows).clamp(0, 1).numpy(), interpolation="nearest")
+    ax.set(xticks=[], yticks=[], title=title)
+    return ax.figure
+
+
+def plot_coverage(n_mels: int, frames: int, patch_size: int, stride: int, ax: Axes | None = None) -> Figure:
+    """How many patches see each point of a picture, how many tokens that makes, what they cost, and what no patch sees."""
+    ax = ax or new_axes(8, 2.8)
+    stride = min(stride, patch_size)  # a larger one would leave gaps
+    size = (n_mels, frames)
+    grid, (lost_mels, lost_frames) = token_grid(size, patch_size, stride), left_over(size, patch_size, stride)
+    along = [torch.zeros(length) for length in size]
+    for axis, seen in enumerate(along):
+        for place in range(grid[axis]):
+            seen[place * stride : place * stride + patch_size] += 1
+    picture = ax.imshow(
+        torch.outer(*along).numpy(),
+        origin="lower",
+        aspect="auto",
+        extent=(0, frames, 0, n_mels),
+        cmap=SIMILARITY_MAP,
+        vmin=0,
+        interpolation="nearest",
+    )
+    hatched = dict(facecolor="white", edgecolor="#D55E00", hatch="////", linewidth=0)
+    if lost_mels:
+        ax.add_patch(Rectangle((0, n_mels - lost_mels), frames, lost_mels, **hatched))
+    if lost_frames:
+        ax.add_patch(Rectangle((frames - lost_frames, 0), lost_frames, n_mels, **hatched))
+    tokens, without = grid[0] * grid[1], token_grid(size, patch_size)
+    attention = (tokens / (without[0] * without[1])) ** 2
+    title = f"{grid[0]} x {grid[1]} = {tokens} tokens, attention x {attention:.1f} of no overlap"
+    title += f"; never seen: {lost_mels} mel bins, {lost_frames} frames"
+    title += f"\n({n_mels} x {frames}, patch {patch_size}, stride {stride})"
+    ax.set(xlabel="frame", ylabel="mel bin", title=title)
+    ax.title.set_fontsize(9)
+    ax.figure.colorbar(picture, ax=ax, label="patches that see it", ticks=MaxNLocator(nbins=5, integer=True))
+    return ax.figure
 
 
 # lesson 03
@@ -104,7 +186,7 @@ def plot_similarity(cosine, *, title: str, tiles: tuple[int, int] = (7, 8), ax: 
     ]
     maps = F.pad(cosine[chosen[0]][:, chosen[1]], (0, 1, 0, 1), value=torch.nan)  # a gap behind each tile
     picture = maps.permute(0, 2, 1, 3).flatten(2).flatten(0, 1)[:-1, :-1].numpy()
-    image = ax.imshow(picture, origin="lower", vmin=-0.5, vmax=1, cmap=SIMILARITY_MAP, interpolation="nearest")
+    image = ax.imshow(picture, origin="lower", vmin=-1, vmax=1, cmap=SIMILARITY_MAP, interpolation="nearest")
     for axis, places, side in ((ax.yaxis, chosen[0], rows), (ax.xaxis, chosen[1], cols)):
         middles = [tile * (side + 1) + (side - 1) / 2 for tile in range(len(places))]
         axis.set_ticks(middles, [str(place) for place in places.tolist()])
@@ -145,14 +227,19 @@ def plot_resampled(
 # lesson 04
 
 
-def plot_folds(accuracies: dict, *, title: str, chance: float | None = None, ax: Axes | None = None) -> Figure:
+def plot_folds(
+    accuracies: dict, *, title: str, chance: float | None = None, ax: Axes | None = None, apart: bool = False
+) -> Figure:
     """One row a method, {name: accuracies of the folds}: a dot for each fold, a stroke at their mean.
 
-    With `chance` the axis goes from nothing to all, without it only as far as the dots.
+    With `chance` the axis goes from nothing to all, without it only as far as the dots. With `apart` the first fold's
+    dot stands highest in its row and the last one's lowest, so that equal values do not hide each other.
     """
     ax = ax or new_axes(height=0.9 + 0.32 * len(accuracies))
     for row, values in enumerate(reversed(accuracies.values())):
-        ax.plot(values, [row] * len(values), "o", color=COLORS["by hand"], alpha=0.5, markeredgewidth=0)
+        middle = (len(values) - 1) / 2
+        heights = [row + 0.09 * apart * (middle - fold) for fold in range(len(values))]
+        ax.plot(values, heights, "o", color=COLORS["by hand"], alpha=0.5, markeredgewidth=0)
         ax.plot([values.mean()], [row], "|", color="black", markersize=16, markeredgewidth=2)
     if chance is not None:
         ax.axvline(chance, color=COLORS["random"], linestyle=":")
@@ -198,7 +285,10 @@ def plot_map(
 def plot_two_heads(
     class_logits, dist_logits, class_names, *, weight: float, truth: str, ax: Axes | None = None
 ) -> Figure:
-    """Probabilities of one clip (num_classes,) by both heads, and of the blend with `weight` on the distillation head."""
+    """Probabilities of one clip (num_classes,) by both heads, and of the blend with `weight` on the distillation head.
+
+    Only the three classes are drawn that either head finds most likely.
+    """
     ax = ax or new_axes(6.4, 3.2)
     blend = (1 - weight) * class_logits + weight * dist_logits
     heads = {
@@ -206,11 +296,13 @@ def plot_two_heads(
         "distillation head": (dist_logits, "convnet"),
         "blend": (blend, "deit"),
     }
+    likely = torch.maximum(class_logits.softmax(dim=0), dist_logits.softmax(dim=0))
+    shown = likely.topk(min(3, len(class_names))).indices.sort().values
     for row, (name, (logits, color)) in enumerate(heads.items()):
-        places = [place + 0.27 * (row - 1) for place in range(len(class_names))]
+        places = [place + 0.27 * (row - 1) for place in range(len(shown))]
         ax.bar(
             places,
-            logits.softmax(dim=0).tolist(),
+            logits.softmax(dim=0)[shown].tolist(),
             width=0.27,
             color=COLORS[color],
             label=name,
@@ -220,64 +312,8 @@ def plot_two_heads(
     ax.set(
         ylim=(0, 1), ylabel="probability", title=f"{100 * weight:.0f} % distillation head: {verdict} (it is: {truth})"
     )
-    ax.set_xticks(range(len(class_names)), class_names, rotation=35, ha="right")
+    ax.set_xticks(range(len(shown)), [class_names[index] for index in shown.tolist()])
     ax.legend(fontsize=8)
-    return ax.figure
-
-
-# lesson 02
-
-
-def plot_filters(
-    weight: Tensor, peak: Tensor | None = None, *, title: str, ax: Axes | None = None, columns: int = 8
-) -> Figure:
-    """Draw filters (filters, 1 or 3, height, width) as small pictures: middle grey is 0, full colour `peak` (filters,).
-
-    Each filter has its own scale unless `peak` says otherwise.
-    """
-    ax = ax or new_axes(4, 2)
-    peak = weight.abs().amax(dim=(1, 2, 3)) if peak is None else peak
-    tiles = 0.5 + weight / (2 * peak.clamp(min=1e-12)[:, None, None, None])
-    tiles = tiles.permute(0, 2, 3, 1).expand(-1, -1, -1, 3)  # (filters, height, width, 3)
-    edge = max(1, weight.shape[3] // 8)  # white lines between the filters
-    tiles = F.pad(tiles, (0, 0, edge, edge, edge, edge), value=1.0)
-    rows = tiles.split(columns)
-    rows = [torch.cat([*row, *[torch.ones_like(row[0])] * (columns - len(row))], dim=1) for row in rows]
-    ax.imshow(torch.cat(rows).clamp(0, 1).numpy(), interpolation="nearest")
-    ax.set(xticks=[], yticks=[], title=title)
-    return ax.figure
-
-
-def plot_coverage(n_mels: int, frames: int, patch_size: int, stride: int, ax: Axes | None = None) -> Figure:
-    """How many patches see each point of a picture, how many tokens that makes, what they cost, and what no patch sees."""
-    ax = ax or new_axes(8, 2.8)
-    stride = min(stride, patch_size)  # a larger one would leave gaps
-    size = (n_mels, frames)
-    grid, (lost_mels, lost_frames) = token_grid(size, patch_size, stride), left_over(size, patch_size, stride)
-    along = [torch.zeros(length) for length in size]
-    for axis, seen in enumerate(along):
-        for place in range(grid[axis]):
-            seen[place * stride : place * stride + patch_size] += 1
-    picture = ax.imshow(
-        torch.outer(*along).numpy(),
-        origin="lower",
-        aspect="auto",
-        extent=(0, frames, 0, n_mels),
-        cmap=SIMILARITY_MAP,
-        vmin=0,
-    )
-    hatched = dict(facecolor="white", edgecolor="#D55E00", hatch="////", linewidth=0)
-    if lost_mels:
-        ax.add_patch(Rectangle((0, n_mels - lost_mels), frames, lost_mels, **hatched))
-    if lost_frames:
-        ax.add_patch(Rectangle((frames - lost_frames, 0), lost_frames, n_mels, **hatched))
-    tokens, without = grid[0] * grid[1], token_grid(size, patch_size)
-    attention = (tokens / (without[0] * without[1])) ** 2
-    title = f"{n_mels} x {frames}, patch {patch_size}, stride {stride}: {grid[0]} x {grid[1]} = {tokens} tokens"
-    title += f"\nattention x {attention:.1f} of no overlap; never seen: {lost_mels} mel bins, {lost_frames} frames"
-    ax.set(xlabel="frame", ylabel="mel bin", title=title)
-    ax.title.set_fontsize(9)
-    ax.figure.colorbar(picture, ax=ax, label="patches that see it", ticks=MaxNLocator(nbins=5, integer=True))
     return ax.figure
 
 
@@ -302,6 +338,47 @@ def plot_training(curves: dict, *, epochs: int, chance: float, what: str) -> Fig
     if drawn:
         panels[1].legend(fontsize=8)
     return fig
+
+
+def plot_starts(means: dict, *, title: str, ax: Axes | None = None) -> Figure:
+    """One row a model, {model: {"from scratch", "frozen" or "full": accuracy in per cent}}, joined by a line that says the gap."""
+    ax = ax or new_axes(7, 1.1 + 0.42 * len(means))
+    styles = {"from scratch": ("s", COLORS["scratch"], "random weights, all trained")}
+    styles["frozen"] = ("o", "white", "photographs, new head trained")
+    styles["full"] = ("o", COLORS["pretrained"], "photographs, all trained")
+    for row, found in enumerate(reversed(means.values())):
+        ends = found["from scratch"], found["full"]
+        ax.plot(ends, [row, row], color=COLORS["scratch"], zorder=1)
+        ax.text(sum(ends) / 2, row + 0.2, f"{ends[1] - ends[0]:+.1f}", ha="center", fontsize=8)
+        for name, value in found.items():
+            marker, color, label = styles[name]
+            edge = COLORS["pretrained"] if name == "frozen" else color
+            ax.plot(value, row, marker, color=color, markeredgecolor=edge, markersize=8, label=label)
+    handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+    ax.figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, fontsize=8)
+    ax.set(
+        yticks=range(len(means)), yticklabels=reversed(means), xlabel="accuracy, mean of five folds (%)", xlim=(0, 103)
+    )
+    ax.set_ylim(-0.6, len(means) - 0.4)
+    ax.set_title(title, loc="right", fontsize=10)
+    return ax.figure
+
+
+def plot_differences(found, *, what: str, title: str, ax: Axes | None = None) -> Figure:
+    """A row for each line of `recorded.differences`, lowest at the bottom: a dot, hollow for one seed, with its 95 % interval."""
+    ax = ax or new_axes(7, 0.9 + 0.24 * len(found))
+    ax.axvline(0, color="black", linestyle=":", linewidth=1, zorder=0)
+    color, white = COLORS["pretrained"], {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+    beside = {"textcoords": "offset points", "va": "center", "fontsize": 8, "bbox": white}
+    for row, line in enumerate(found.itertuples()):
+        ax.plot([line.low, line.high], [row, row], color=color, linewidth=1.5)
+        ax.plot(line.difference, row, "o", color=color, markerfacecolor=color if line.seeds > 1 else "white")
+        ax.annotate(f"{line.difference + 0.0:+.1f}", (line.high, row), (6, 0), **beside)
+    ax.margins(x=0.2)  # for the numbers
+    ax.set(yticks=range(len(found)), yticklabels=found.index, xlabel=f"{what} (95 % interval)")
+    ax.set_ylim(-0.6, len(found) - 0.4)
+    ax.set_title(title, loc="right", fontsize=10)
+    return ax.figure
 
 
 def plot_rates(rates: dict, *, title: str, ax: Axes | None = None) -> Figure:

@@ -331,6 +331,21 @@ def test_the_blend_leads_from_one_heads_verdict_to_the_others(sounds, shown, per
         assert names[1 if percent <= 50 else 4] in shown[0].axes[0].get_title()
 
 
+def test_two_heads_show_the_three_classes_that_either_finds_most_likely():
+    names = ["a", "b", "c", "d", "e"]
+    class_logits, dist_logits = torch.tensor([0.0, 5, 0, 1, 0]), torch.tensor([2.0, 0, 0, 0, 5])
+    axes = figures.plot_two_heads(class_logits, dist_logits, names, weight=1.0, truth="b").axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b", "e"]
+    heights = [bar.get_height() for bar in axes.containers[1]]
+    assert heights == pytest.approx(dist_logits.softmax(dim=0)[[0, 1, 4]].tolist())
+
+
+def test_equal_folds_do_not_hide_each_other_when_drawn_apart():
+    axes = figures.plot_folds({"one": np.array([0.5, 0.5, 0.5])}, title="", apart=True).axes[0]
+    heights = axes.lines[0].get_ydata().tolist()
+    assert heights == sorted(set(heights), reverse=True)
+
+
 def test_fold_dots_stand_in_the_order_of_the_table():
     figure = figures.plot_folds({"first": np.array([0.1, 0.3]), "second": np.array([0.8])}, title="", chance=0.1)
     axes = figure.axes[0]

@@ -11,7 +11,7 @@ import torch
 from torchaudio.compliance import kaldi
 from torchaudio.transforms import MelSpectrogram
 
-from helpers import explorers, session, spectrograms
+from helpers import explorers, figures, session, spectrograms
 from helpers.clips import Clips
 from helpers.spectrograms import LogMel
 
@@ -271,6 +271,17 @@ def test_explorers_draw_at_the_ends_of_every_slider():
     names = [slider.description for slider in sweep(explorers.explore_resolution()).kwargs_widgets]
     assert names == ["n_fft", "hop_length"]
     sweep(explorers.explore_augmentation(bark, log_mel, -3.0, 6.0))
+
+
+def test_pictures_side_by_side_have_one_scale_and_one_colour_bar():
+    pictures = {name: torch.full((4, 6), level) for name, level in (("quiet", -1.0), ("loud", 1.0), ("louder", 1.5))}
+    figure = figures.plot_pictures(
+        dict(pictures, floor=torch.zeros(4, 6)), sample_rate=16_000, hop_length=320, limits=(-2, 2)
+    )
+    *panels, bar = figure.axes
+    assert [ax.get_title() for ax in panels] == [*pictures, "floor"]
+    assert {ax.images[0].get_clim() for ax in panels} == {(-2, 2)}
+    assert bar.get_ylabel() == "standardised"
 
 
 def test_sound_and_picture_of_the_explorer_agree():

@@ -219,7 +219,7 @@ MISTAKES: dict[str, dict[str, Any]] = {
         NOT_RETURNED: _replace("head", "head_dist", give_back=False),
     },
     "joint_probabilities": {
-        "That is the mean of two softmaxes. timm averages the logits, then applies one softmax.": _mean_of_softmaxes,
+        "That is the mean of two softmaxes, as in the DeiT paper. timm averages logits, then applies one softmax.": _mean_of_softmaxes,
         "That is a softmax of the sum. Half of it is the mean; the sum makes the model too sure.": (
             lambda one, two: (one + two).softmax(1)
         ),
