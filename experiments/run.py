@@ -31,7 +31,6 @@ from pathlib import Path
 import numpy as np
 import timm
 import torch
-from accelerate.utils import set_seed
 from filelock import FileLock, Timeout
 from scipy.special import softmax
 from torch import nn
@@ -106,14 +105,17 @@ def train_and_test(run: Run, here: session.Session, digest: str, name: str) -> d
     sounds = clips.load(here.dataset, sample_rate=here.sample_rate)
     features = spectrograms.features(sounds, spectrograms.LogMel(**here.log_mel), seconds=here.seconds)
     train, test = training_clips(run, sounds)
-    labels = sounds.table["label"].to_numpy()
-    mean, std = spectrograms.fit_statistics(features[train])
-    set_seed(run.seed)
-    model = new_model(run, here, name, len(sounds.class_names))
-    history = fine_tuning.train(
-        model, features[train], labels[train], run.recipe, num_classes=len(sounds.class_names), mean=mean, std=std, folder=checkpoint_folder(here, digest)
-    )  # fmt: skip
-    logits = fine_tuning.evaluate(model, features[test], mean=mean, std=std)
+    labels, num_classes = sounds.table["label"].to_numpy(), len(sounds.class_names)
+    history, logits = fine_tuning.train_and_test(
+        lambda: new_model(run, here, name, num_classes),
+        features,
+        labels,
+        train,
+        test,
+        run.recipe,
+        num_classes=num_classes,
+        folder=checkpoint_folder(here, digest),
+    )
     rates = np.array([epoch["clips_per_second"] for epoch in history])
     tested = {"logits": logits.numpy(), "labels": labels[test], "clips": np.array(len(train)), "rates": rates}
     if run.kept:

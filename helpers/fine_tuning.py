@@ -253,6 +253,31 @@ class History:
         self.rows[:] = state["rows"]
 
 
+def train_and_test(
+    create: Callable[[], nn.Module],
+    features: Tensor,
+    labels: np.ndarray,
+    train_clips: np.ndarray,
+    test_clips: np.ndarray,
+    recipe: Recipe,
+    *,
+    num_classes: int,
+    folder: Path | None = None,
+) -> tuple[list[dict], Tensor]:
+    """Fine-tune a fresh model on some clips, with their statistics, and test it on others: history and logits (clips, classes).
+
+    Args:
+        create: Makes the model; called after the recipe's seed is set.
+        features, labels: Of all clips, see `train`.
+        train_clips, test_clips: Their places.
+    """
+    mean, std = spectrograms.fit_statistics(features[train_clips])
+    set_seed(recipe.seed)
+    model, given = create(), {"num_classes": num_classes, "mean": mean, "std": std}
+    history = train(model, features[train_clips], labels[train_clips], recipe, **given, folder=folder)
+    return history, evaluate(model, features[test_clips], mean=mean, std=std)
+
+
 def cross_validate(
     create: Callable[[], nn.Module],
     sounds: Clips,
@@ -274,7 +299,7 @@ def cross_validate(
         folder: For checkpoints, one folder inside it a run.
         after_run: Called with each row as it is done.
     Returns:
-        Columns fold, seed, accuracy (a fraction), minutes, clips_per_second, logits (one array a run), test (indices).
+        Columns fold, seed, accuracy (a fraction), minutes (of training), clips_per_second, logits (one array a run), test (places).
     """
     rows, labels = [], sounds.table["label"].to_numpy()
     splits = {fold: sounds.split(fold) for fold in folds}  # all checked before the first is trained
@@ -285,25 +310,15 @@ def cross_validate(
                     f"The {name} fold {fold} lack the classes {sorted(map(int, missing))}: every class must be learnt and tested."
                 )
     for fold, (train_clips, test_clips) in splits.items():
-        mean, std = spectrograms.fit_statistics(features[train_clips])
         for seed in seeds:
-            set_seed(seed)
-            model, start = create(), time.perf_counter()
             place = None if folder is None else Path(folder) / f"fold_{fold}_seed_{seed}"
-            history = train(
-                model,
-                features[train_clips],
-                labels[train_clips],
-                replace(recipe, seed=seed),
-                num_classes=len(sounds.class_names),
-                mean=mean,
-                std=std,
-                folder=place,
+            where = {"train_clips": train_clips, "test_clips": test_clips, "num_classes": len(sounds.class_names)}
+            history, logits = train_and_test(
+                create, features, labels, recipe=replace(recipe, seed=seed), **where, folder=place
             )
-            minutes = (time.perf_counter() - start) / 60
-            logits = evaluate(model, features[test_clips], mean=mean, std=std)
-            row = {"fold": fold, "seed": seed, "accuracy": accuracy(logits, labels[test_clips]), "minutes": minutes}
-            row |= {"clips_per_second": np.mean([epoch["clips_per_second"] for epoch in history])}
+            rates = np.array([epoch["clips_per_second"] for epoch in history])
+            row = {"fold": fold, "seed": seed, "accuracy": accuracy(logits, labels[test_clips])}
+            row |= {"minutes": len(train_clips) * (1 / rates).sum() / 60, "clips_per_second": rates.mean()}
             rows.append(row | {"logits": logits.numpy(), "test": test_clips})
             if after_run is not None:
                 after_run(rows[-1])

@@ -6,11 +6,9 @@
 import csv
 import hashlib
 import io
-import uuid
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ import pandas as pd
 from filelock import FileLock
 from scipy.special import softmax
 
+from helpers import clips
 from helpers.fine_tuning import bootstrap_interval
 
 FOLDER = Path(__file__).resolve().parents[1] / "experiments"
@@ -78,15 +77,14 @@ def append(name: str, row: Mapping) -> None:
     if missing := [column for column in list(COLUMNS)[:-1] if str(row.get(column, "")) == ""]:
         raise ValueError(f"a recorded run must say {', '.join(missing)}; nothing was written to {name}.csv.")
     file, line = FOLDER / f"{name}.csv", [str(row[column]) for column in list(COLUMNS)[:-1]]
-    part = file.with_suffix(".part")
     with FileLock(file.with_suffix(".lock")):
         text = file.read_text(encoding="utf-8") if file.exists() else _csv_line(list(COLUMNS))
         rows = read(name)
         if ((rows["run"] == row["run"]) & (rows["variant"] == row["variant"])).any():
             return  # two processes made the same run: the first to end is the one that counts
         try:
-            part.write_text(text + _csv_line([*line, _seal(line)]), encoding="utf-8", newline="\n")
-            part.replace(file)
+            with clips.whole(file) as part:
+                part.write_text(text + _csv_line([*line, _seal(line)]), encoding="utf-8", newline="\n")
         except OSError as error:
             raise OSError(
                 f"{file.name} cannot be written ({error}): make room, or close what has it open, then start again."
@@ -119,14 +117,10 @@ def keep(run: str, found: Mapping[str, np.ndarray]) -> None:
         OSError: If they cannot be written.
     """
     file = answers_file(run)
-    part = file.with_suffix(f".{uuid.uuid4().hex}.part.npz")
     try:
-        file.parent.mkdir(exist_ok=True)
-        np.savez_compressed(part, **found)
-        part.replace(file)
+        with clips.whole(file) as part, part.open("wb") as out:
+            np.savez_compressed(out, **found)
     except OSError as error:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
         raise OSError(
             f"predictions/{file.name} cannot be written ({error}): make room, then start again; the training is kept."
         ) from error
@@ -167,33 +161,32 @@ def summary(rows: pd.DataFrame, by: Sequence[str] = ("model", "pretrained", "var
 def table(
     rows: pd.DataFrame, by: Sequence[str] = ("model", "pretrained", "variant"), reference: str | None = None
 ) -> pd.DataFrame:
-    """`summary` for readers: in per cent, with each fold, a bootstrap interval, and how many runs a line stands on.
+    """`summary` for readers: in per cent, with a bootstrap interval, and how many seeds a line stands on.
 
-    With a `reference`, a variant, the interval is that of the difference from its runs, where the same model, pretrained or
-    not, has them. Only groups that were tested on all folds of the rows are shown, those of one model together, from scratch
-    first, then the lowest accuracy; spreads over seeds only where a group has several. No lines where there are no rows.
+    With a `reference`, a variant, the interval is that of the difference from the runs of the same seeds that the same model,
+    pretrained, has of it. Only groups that were tested on all folds of the rows are shown, those of one model together, the lowest accuracy
+    first; spreads over seeds only where a group has several. No lines where there are no rows.
     """
     by, all_folds = list(by), rows["fold"].nunique()
     rows = rows.assign(model=rows["model"].str.replace(r"\.\w+", "", regex=True))  # without the weights' tags
     rows = balanced(rows, by).groupby(by).filter(lambda runs: runs["fold"].nunique() == all_folds)
     lines = []
     for group, runs in rows.groupby(by):
-        found, in_folds = summary(runs, by).iloc[0], runs.groupby("fold")["accuracy"].mean()
+        found = summary(runs, by).iloc[0]
         line = {
             "accuracy (%)": percent(found["accuracy"]),
-            "in each fold": "\N{NO-BREAK SPACE}".join(f"{100 * fold:.0f}" for fold in in_folds),
             "± folds": _points(found["fold_spread"]),
             "± seeds": _points(found["seed_spread"]),
         }
         if reference is None:
             line["95 % interval"] = "–".join(map(percent, bootstrap_interval(by_clip(runs))))
         else:
-            line[f"points above {reference}"] = _above(rows[rows["variant"] == reference], runs)
-        line["folds × seeds"] = f"{found['folds']:.0f} × {found['seeds']:.0f}"
+            line[f"points above {reference}"] = _above(rows[(rows["variant"] == reference) & rows["pretrained"]], runs)
+        line["seeds"] = f"{found['seeds']:.0f}"
         lines.append(dict(zip(by, group, strict=True)) | line)
     if not lines:
         return pd.DataFrame(columns=by)
-    lines.sort(key=lambda line: (line.get("model", ""), line.get("pretrained", True), float(line["accuracy (%)"])))
+    lines.sort(key=lambda line: (line.get("model", ""), float(line["accuracy (%)"])))
     shown = pd.DataFrame(lines).set_index(by)
     return shown if shown["± seeds"].any() else shown.drop(columns="± seeds")
 
@@ -207,6 +200,19 @@ def compare(one: pd.DataFrame, other: pd.DataFrame) -> tuple[float, float, float
     """Accuracy of some runs minus that of others on the same folds, `by_clip`: (difference, low, high), a 95 % interval."""
     difference = by_clip(one) - by_clip(other)
     return float(difference.mean()), *bootstrap_interval(difference)
+
+
+def differences(rows: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
+    """What each variant has above the runs of `reference` with the same seeds, `compare` in points: difference, low, high, seeds.
+
+    The lowest comes first.
+    """
+    lines, reference = {}, balanced(reference)
+    for variant, runs in balanced(rows).groupby("variant"):
+        same = reference[reference["seed"].isin(runs["seed"])]  # the same order of clips, the same luck
+        lines[variant] = [100 * share for share in compare(runs, same)] + [runs["seed"].nunique()]
+    table = pd.DataFrame.from_dict(lines, orient="index", columns=["difference", "low", "high", "seeds"])
+    return table.sort_values("difference")
 
 
 def in_points(difference: float, low: float, high: float) -> str:
@@ -248,9 +254,8 @@ def _way_out(run: str) -> str:
 
 
 def _above(reference: pd.DataFrame, runs: pd.DataFrame) -> str:
-    """Difference from the reference's runs of the same model, in points, with its interval; empty where there is none."""
-    same = ["model", "pretrained"]
-    reference = reference[(reference[same] == runs.iloc[0][same]).all(axis=1)]
+    """Difference from the reference's runs of the same model and seeds, in points, with its interval; empty where there is none."""
+    reference = reference[(reference["model"] == runs["model"].iloc[0]) & reference["seed"].isin(runs["seed"])]
     if reference.empty or set(reference["run"]) == set(runs["run"]):
         return ""
     return in_points(*compare(runs, reference)).replace(" ", "\N{NO-BREAK SPACE}")

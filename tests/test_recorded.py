@@ -112,6 +112,7 @@ def test_a_full_disk_leaves_the_rows_that_are_there(folder, monkeypatch):
         with pytest.raises(OSError, match="trial.csv cannot be written .* make room"):
             recorded.append("trial", ROW | {"fold": 2, "run": "1"})
     assert recorded.read("trial")["fold"].tolist() == [1]
+    assert not list(folder.glob("*.part"))
 
 
 def test_a_file_that_another_program_has_open_is_named(folder, monkeypatch):
@@ -123,6 +124,7 @@ def test_a_file_that_another_program_has_open_is_named(folder, monkeypatch):
     monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises(OSError, match="trial.csv cannot be written .* make room, or close what has it open"):
         recorded.append("trial", ROW)
+    assert not list(folder.glob("*.part"))
 
 
 def test_processes_that_record_at_once_lose_nothing(folder):
@@ -172,9 +174,8 @@ def test_the_table_of_readers_is_the_summary(folder):
     line, lines = table.iloc[2], recorded.summary(recorded.read("trial"))
     full = lines.loc[("small, with a comma", True, "full")]
     assert line["accuracy (%)"] == f"{100 * full['accuracy']:.1f}" == "62.5"
-    assert line["in each fold"].split() == ["88", "38"]
     assert [line["± folds"], line["± seeds"]] == [f"{100 * full[each]:.1f}" for each in ("fold_spread", "seed_spread")]
-    assert line["folds × seeds"] == "2 × 2"
+    assert line["seeds"] == "2"
     low, high = (float(end) for end in line["95 % interval"].split("–"))
     assert low < 62.5 < high
     assert table["± seeds"].tolist()[:2] == ["", ""]
@@ -186,6 +187,47 @@ def test_the_table_of_readers_is_the_summary(folder):
     worse, better, other_model = beside["points above better"]
     assert worse.startswith("-75.0\N{NO-BREAK SPACE}(")
     assert (better, other_model) == ("", "")  # itself, and a model that has no such runs
+
+
+def test_a_table_compares_with_runs_of_the_same_seeds(folder):
+    """From scratch, too, with those that are pretrained."""
+    for variant, seed, letters in (
+        ("full", 0, "yynn"),
+        ("full", 1, "yyyy"),
+        ("half", 0, "yyyn"),
+        ("scratch", 1, "nnnn"),
+    ):
+        row = {"variant": variant, "seed": seed, "correct": letters, "accuracy": letters.count("y") / 4}
+        recorded.append("trial", ROW | row | {"pretrained": variant != "scratch", "run": f"{variant}{seed}"})
+    rows = recorded.read("trial")
+    table = (
+        recorded.table(rows, ["variant"], reference="full")["points above full"].str.split("\N{NO-BREAK SPACE}").str[0]
+    )
+    assert table.to_dict() == {"scratch": "-100.0", "half": "+25.0", "full": ""}
+    others = recorded.differences(rows.query("variant == 'half'"), rows.query("variant == 'full'"))
+    assert others.loc["half", ["difference", "seeds"]].tolist() == [25, 1]
+    assert others.loc["half", "low"] <= 25 <= others.loc["half", "high"]
+
+
+def test_differences_are_sorted_and_say_their_seeds(folder):
+    for variant, seed, letters in (
+        ("whole", 0, "yynn"),
+        ("whole", 1, "yynn"),
+        ("b", 0, "yyyn"),
+        ("b", 1, "yyyn"),
+        ("a", 0, "ynnn"),
+    ):
+        row = {"variant": variant, "seed": seed, "correct": letters, "accuracy": letters.count("y") / 4}
+        recorded.append("trial", ROW | row | {"run": f"{variant}{seed}"})
+    rows = recorded.read("trial")
+    found = recorded.differences(rows.query("variant != 'whole'"), rows.query("variant == 'whole'"))
+    assert found.index.tolist() == ["a", "b"]
+    assert found["difference"].tolist() == [-25, 25]
+    assert found["seeds"].tolist() == [1, 2]
+    drawn = figures.plot_differences(found, what="points above whole", title="two").axes[0]
+    dots = [line for line in drawn.lines if line.get_marker() == "o"]
+    assert [dot.get_markerfacecolor() for dot in dots] == ["white", figures.COLORS["pretrained"]]
+    assert [label.get_text() for label in drawn.get_yticklabels()] == ["a", "b"]
 
 
 def test_runs_are_compared_clip_by_clip(folder):
@@ -419,26 +461,30 @@ def test_what_a_head_of_zeros_is_worth_on_the_test_folds(model, pretrained, vari
     assert difference > gain if gain >= 0 else difference < gain
 
 
+def above(name, reference):
+    """`recorded.differences` of an experiment's variants from one of them, each of which has all folds."""
+    rows = recorded.read(name)
+    assert (recorded.balanced(rows).groupby("variant")["fold"].nunique() == 5).all()
+    return recorded.differences(rows.query("variant != @reference"), rows.query("variant == @reference"))
+
+
 def test_fine_tuning_does_not_repair_a_random_stem():
-    of = dict(list(recorded.read("channels").groupby("variant")))
-    in_folds = {variant: rows.set_index("fold")["accuracy"].sort_index() for variant, rows in of.items()}
-    assert all(len(accuracies) == 5 for accuracies in in_folds.values())
-    assert (in_folds["sum"] - in_folds["random"] > 0.1).all()
-    np.testing.assert_array_equal(recorded.by_clip(of["copy"]), recorded.by_clip(of["sum"]))  # on the same clips
-    low, high = recorded.compare(of["sum"], of["mean"])[1:]
-    assert low <= 0 <= high
+    found = above("channels", "sum")
+    assert found.loc["random", "difference"] == pytest.approx(-22, abs=0.5)
+    assert found.loc[["random", "random, as strong as the sum"], "high"].max() < -5
+    assert found.loc["random", "high"] < found.loc["random, as strong as the sum", "low"] + 5  # and weaker is worse
+    assert found.loc["copy", ["difference", "low", "high"]].abs().max() < 1e-9  # right on the same clips
+    assert found.loc["mean", "low"] <= 0 <= found.loc["mean", "high"]
 
 
 def test_wrong_places_cost_less_than_new_ones():
-    of = dict(list(recorded.read("positions").groupby("variant")))
-    assert all(rows["fold"].nunique() == 5 for rows in of.values())
+    found = above("positions", "interpolated")
     for harmless in ("cropped", "trapped"):
-        low, high = recorded.compare(of[harmless], of["interpolated"])[1:]
-        assert low <= 0 <= high
-    for costly, most, least in (("shuffled", -0.06, -0.03), ("re-initialised", -0.12, -0.08)):
-        difference, _, high = recorded.compare(of[costly], of["interpolated"])
-        assert most < difference < least
-        assert high < 0
+        assert found.loc[harmless, "low"] <= 0 <= found.loc[harmless, "high"]
+    for costly, most, least in (("shuffled", -6, -3), ("re-initialised", -12, -8)):
+        assert most < found.loc[costly, "difference"] < least
+        assert found.loc[costly, "high"] < 0
+    of = dict(list(recorded.read("positions").groupby("variant")))
     assert recorded.compare(of["shuffled"], of["re-initialised"])[1] > 0
 
 
@@ -451,11 +497,8 @@ def test_the_heads_of_timm_and_zeros_in_the_table_of_the_recipe():
         assert low <= 0 <= high
     low, high = recorded.compare(of["vit", True, "timm's head, log floor 1e-7"], whole["vit", True])[1:]
     assert low < 0 < high
-    convnet = whole["mobilenetv2", True]
-    assert recorded.compare(of["mobilenetv2", True, "timm's head, frozen"], convnet)[0] == pytest.approx(
-        -0.38, abs=0.02
-    )
-    assert recorded.compare(of["mobilenetv2", True, "frozen"], convnet)[0] == pytest.approx(-0.055, abs=0.005)
+    alone = [of["mobilenetv2", True, variant] for variant in ("timm's head, frozen", "frozen")]
+    assert recorded.compare(*alone)[0] == pytest.approx(-0.328, abs=0.002)
     difference, low, _ = recorded.compare(of["vit", False, "timm's head"], whole["vit", False])
     assert difference == pytest.approx(0.1, abs=0.01)
     assert low > 0
@@ -471,35 +514,30 @@ def of_pretrained_vit(name):
     return dict(list(rows[rows["model"].str.fullmatch("vit_tiny[^+]*")].groupby("variant")))
 
 
-@pytest.mark.parametrize(
-    "variant",
-    [*(f"without {part}" for part in ("mixup", "masks", "roll", "gain")), "12 epochs", "16 kHz", "timm's head"]
-    + ["float32", "all patches", "100 frames a second", "patches that overlap"],  # what makes training fast, taken back
-)
-def test_no_part_of_the_recipe_is_missed_alone(variant):
-    of = of_pretrained_vit("recipe")
-    assert of[variant]["fold"].nunique() == 5
-    low, high = recorded.compare(of[variant], of["whole recipe"])[1:]
-    assert -0.03 < low <= 0 <= high
+def changes_of_the_vit():
+    """Of the recipe, one at a time, above the whole with the same seeds."""
+    rows = recorded.read("recipe").query("pretrained and model == @VIT")
+    alone = rows[~rows["variant"].isin(["whole recipe", CHOSEN, LONGER])]
+    return recorded.differences(alone, rows.query("variant == 'whole recipe'"))
 
 
 def test_each_saving_taken_back_lies_a_little_above_the_recipe():
-    of = of_pretrained_vit("recipe")
-    savings = ("float32", "all patches", "100 frames a second", "patches that overlap")
-    found = [recorded.compare(of[saving], of["whole recipe"]) for saving in savings]
-    assert sorted(round(100 * difference, 1) for difference, _, _ in found) == [0.4, 0.4, 0.7, 0.9]
-    assert max(high for _, _, high in found) == pytest.approx(0.025, abs=0.001)
+    found = changes_of_the_vit().loc[["float32", "all patches", "100 frames a second", "patches that overlap"]]
+    np.testing.assert_allclose(found["difference"], [0.25, 0.25, 0.5, 0.75], atol=1e-6)
+    assert (found["low"] <= 1e-9).all()
+    assert found["high"].max() == pytest.approx(2.75, abs=0.1)
 
 
-def test_two_of_fourteen_changes_are_better_than_the_recipe_on_the_test_folds():
-    of = of_pretrained_vit("recipe")
-    whole, _, _ = (of.pop(variant) for variant in ("whole recipe", CHOSEN, LONGER))
-    clear = {variant for variant, rows in of.items() if recorded.compare(rows, whole)[1] > 0}
-    assert clear == {"50 epochs", "without layer decay"}
-    assert len(of) == 14
-    assert round(100 * (1 - 0.975 ** len(of))) == 30
-    first = {variant: rows.query("seed == 0")["accuracy"].mean() for variant, rows in of.items()}
+def test_one_of_fourteen_changes_is_better_than_the_recipe_on_the_test_folds():
+    found, of = changes_of_the_vit(), of_pretrained_vit("recipe")
+    assert len(found) == 14
+    assert found.index[found["low"] > 0].tolist() == ["without layer decay"]
+    assert round(100 * (1 - 0.975 ** len(found))) == 30
+    first = {variant: of[variant].query("seed == 0")["accuracy"].mean() for variant in found.index}
     assert sorted(first, key=first.get)[-3:] == ["patches that overlap", "50 epochs", "without layer decay"]
+    assert found.index[-3:].tolist() == ["patches that overlap", "50 epochs", "without layer decay"]
+    for part in ("mixup", "masks", "roll", "gain"):
+        assert found.loc[f"without {part}", "low"] < 0 < found.loc[f"without {part}", "high"]
     assert recorded.compare(of["50 epochs"], of["12 epochs"])[1] > 0
 
 
@@ -873,6 +911,17 @@ def test_a_run_in_work_elsewhere_is_passed_over(here, short, capsys, lock):
     assert len(recorded.read("esc10_synthetic")) == 1
 
 
+def test_a_row_names_the_device(here, folder, short, monkeypatch):
+    run, digest, _ = short
+    kept = {"logits": np.eye(2), "labels": np.arange(2), "clips": np.array(20), "rates": np.ones(1)}
+    recorded.keep(digest, kept)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA T4")
+    run, threads = replace(run, recipe=replace(run.recipe, precision="no")), f"{torch.get_num_threads()} threads"
+    for kind, device in {"cpu": "cpu", "mps": "mps", "cuda": "cuda, NVIDIA T4"}.items():
+        place = replace(here, device=torch.device(kind))
+        assert experiments.do(run, place, digest, here.vit)["device"] == f"{device}, {threads}"
+
+
 def test_no_other_process_enters_before_the_row_is_written(here, short, monkeypatch, capsys):
     """Not even by way of an average of which the run is a member."""
     run, digest, trained = short
@@ -911,7 +960,7 @@ def test_a_full_disk_loses_the_answers_and_not_the_training(here, folder, short,
     _, digest, trained = short
 
     def full(file, **_):
-        Path(file).write_bytes(b"half")
+        file.write(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
@@ -1050,6 +1099,8 @@ def test_the_ways_to_train_differ_in_one_thing_each():
 def test_the_benchmark_of_training_prints_every_way(capsys):
     training.main(["--model", "test_vit", "--batch-size", "2", "--updates", "1", "--rounds", "1"])
     lines = capsys.readouterr().out.splitlines()
+    device = f"{session.describe(training.Accelerator().device)}, {torch.get_num_threads()} threads"
+    assert lines[0] == f"test_vit, batches of 2, {device}, median of 1 rounds"
     table = [line.split(maxsplit=5) for line in lines[3:]]
     assert len(table) == 7
     assert float(table[0][0]) == 1
@@ -1058,7 +1109,7 @@ def test_the_benchmark_of_training_prints_every_way(capsys):
 
 def test_the_table_of_the_readme_is_what_was_recorded():
     text = results.README.read_text(encoding="utf-8")
-    assert results.with_table(text) == text, "run python -m tools.results"
+    assert results.with_tables(text) == text, "run python -m tools.results"
 
 
 def test_the_card_says_what_was_tried():

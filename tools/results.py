@@ -1,54 +1,68 @@
-"""`python -m tools.results` writes the table of README.md from the recorded runs in `experiments/*.csv`."""
+"""`python -m tools.results` writes the tables of README.md from the recorded runs in `experiments/*.csv`."""
 
 from pathlib import Path
 
-from timm.models import get_arch_name
+import pandas as pd
 
 from helpers import recorded
+from helpers.fine_tuning import bootstrap_interval
 
 README = Path(__file__).resolve().parents[1] / "README.md"
-LEARNS = {"full": "all", "half-frozen": "second half", "frozen": "head"}
-LEARNS |= {"averaged": "all; averaged", "three seeds averaged": "all; 3 seeds averaged"}
-LEARNS |= {"chosen in each fold": "all; each fold's validation clips chose how"}
-OVERLAP = "without layer decay, patches that overlap"
-BEST = (OVERLAP, f"{OVERLAP}, 50 epochs")  # on validation clips, one after the other: see experiments/README.md
-LEARNS |= {variant: f"all; {variant}" for variant in BEST}
-LEARNS |= {
-    f"{some} seeds averaged, {OVERLAP}": f"all; {n} seeds averaged, {OVERLAP}"
-    for some, n in (("three", 3), ("five", 5))
-}
-LEARNS |= {f"three seeds averaged, {BEST[1]}": f"all; 3 seeds averaged, {BEST[1]}"}
-LEARNS |= {
-    f"three seeds averaged, {OVERLAP}, 25 and 50 epochs": f"all; 3 seeds of each averaged, {OVERLAP}, 25 and 50 epochs"
-}
-LEARNS |= {f"averaged, {OVERLAP}": f"all; averaged, {OVERLAP}"}
 START, END = "<!-- results -->\n", "<!-- end of results -->"
+VIT, CONVNET = "vit_tiny_patch16_224.augreg_in21k_ft_in1k", "mobilenetv2_100"
+MODELS = {
+    "ViT-Tiny": ("esc10", VIT),
+    "MobileNetV2": ("esc10", CONVNET),
+    "nano ViT, carried by the project": ("nano", "vit_nano_patch16_224"),
+}
+STARTS = {
+    "from random weights": "variant == 'full' and not pretrained",
+    "new head alone": "variant == 'frozen'",
+    "all layers": "variant == 'full' and pretrained",
+}
+OVERLAP = "without layer decay, patches that overlap"
+BEST = {  # what is done: experiment, variant, model
+    "ViT-Tiny and MobileNetV2, averaged": ("averaged", "averaged", f"{VIT} + {CONVNET}"),
+    "ViT-Tiny, one learning rate for all layers, patches that overlap": ("recipe", OVERLAP, VIT),
+    "the same with 50 epochs": ("recipe", f"{OVERLAP}, 50 epochs", VIT),
+    "three trainings of that, averaged": ("averaged", f"three seeds averaged, {OVERLAP}, 50 epochs", VIT),
+}
 
 
-def table() -> str:
-    """Mean accuracy on the five official folds of ESC-10, of every model that has been tested on all of them."""
-    rows = []
-    for name in ("averaged", "nested", "recipe", "esc10", "nano"):
-        for (model, pretrained, variant), line in recorded.summary(recorded.read(name)).iterrows():
-            shown = BEST if name == "recipe" else LEARNS  # the rest, lesson 05 shows
-            if line["folds"] < 5 or variant not in shown:
-                continue
-            start = "photographs" if pretrained else "nothing"
-            learns = LEARNS[variant]
-            models = " + ".join(f"`{get_arch_name(one)}`" for one in model.split(" + "))
-            seeds = "-" if line["seeds"] == 1 else f"{100 * line['seed_spread']:.1f}"
-            rows.append(
-                f"| {models} | {start} | {learns} | {recorded.percent(line['accuracy'])} "
-                f"| {100 * line['fold_spread']:.1f} | {seeds} ({line['seeds']:.0f}) | {line['minutes']:.1f} |"
-            )
-    head = ["| model | starts from | learns | accuracy, % | ± folds | ± seeds (number) | minutes a fold |"]
-    return "\n".join([*head, "|---|---|---|---|---|---|---|", *rows]) + "\n"
+def tables() -> str:
+    """Mean accuracy on the five official folds of ESC-10: where models start, and how far it goes."""
+    lines = [f"| accuracy on ESC-10, % | {' | '.join(STARTS)} |", "|---|---|---|---|"]
+    for name, (experiment, model) in MODELS.items():
+        rows = recorded.read(experiment).query("model == @model")
+        cells = [_accuracy(rows.query(start), empty="") for start in STARTS.values()]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines += ["", "| how far it goes | accuracy, % | minutes a fold |", "|---|---|---|", "| people | 95.7 | |"]
+    for what, (experiment, variant, model) in BEST.items():
+        rows = recorded.read(experiment).query("variant == @variant and model == @model")
+        lines.append(f"| {what} | {_accuracy(rows)} | {recorded.summary(rows)['minutes'].iloc[0]:.0f} |")
+    return "\n".join(lines) + "\n"
 
 
-def with_table(text: str) -> str:
+def _accuracy(rows: pd.DataFrame, empty: str | None = None) -> str:
+    """Mean over folds and seeds with its 95 % interval over clips, and with the spread over seeds where there are several.
+
+    Raises:
+        ValueError: If there are no rows, and no text for that, or a fold is missing.
+    """
+    if rows.empty and empty is not None:
+        return empty
+    line = recorded.summary(rows)
+    if len(line) != 1 or line["folds"].iloc[0] != 5:
+        raise ValueError(f"a cell of README.md needs one kind of run on five folds, got {len(rows)} rows.")
+    line, bounds = line.iloc[0], map(recorded.percent, bootstrap_interval(recorded.by_clip(recorded.balanced(rows))))
+    seeds = f" ± {100 * line['seed_spread']:.1f}" if line["seeds"] > 1 else ""
+    return f"**{recorded.percent(line['accuracy'])}**{seeds} ({'–'.join(bounds)})"
+
+
+def with_tables(text: str) -> str:
     before, rest = text.split(START)
-    return before + START + table() + END + rest.split(END)[1]
+    return before + START + tables() + END + rest.split(END)[1]
 
 
 if __name__ == "__main__":
-    README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
+    README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
