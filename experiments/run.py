@@ -36,7 +36,7 @@ from scipy.special import softmax
 from torch import nn
 
 from experiments.plans import EXPERIMENTS, LAPTOP, NANO, RECIPES, SOUND, Run
-from helpers import backbones, clips, fine_tuning, heads, recorded, session, spectrograms
+from helpers import backbones, clips, devices, fine_tuning, heads, recorded, session, spectrograms
 
 NEEDS_OF_NESTED = ("profile", "dataset", "vit", "convnet")
 
@@ -147,9 +147,7 @@ def do(run: Run, here: session.Session, digest: str, name: str) -> dict:
         "minutes": round(float(seconds / 60), 2),
         "clips_per_second": round(float(1 / np.sum(np.divide(1, rates))), 1),
         "device": f"{session.describe(here.device)}, {torch.get_num_threads()} threads",
-        "precision": fine_tuning.fast_precision(here.device)
-        if run.recipe.precision == "auto"
-        else run.recipe.precision,
+        "precision": devices.fast_precision(here.device) if run.recipe.precision == "auto" else run.recipe.precision,
         "profile": here.profile,
         "torch": torch.__version__,
         "timm": timm.__version__,

@@ -7,9 +7,7 @@ rates and the schedule. `accelerate launch` runs the same code on several GPUs o
 import hashlib
 import time
 from collections.abc import Callable, Iterable
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +15,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from accelerate.utils import DataLoaderConfiguration, broadcast_object_list, set_seed
-from accelerate.utils.memory import should_reduce_batch_size
+from accelerate.utils import set_seed
 from scipy.stats import bootstrap
 from timm.optim import create_optimizer_v2
 from timm.scheduler import CosineLRScheduler
@@ -27,7 +23,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 from tqdm import tqdm
 
-from helpers import checkpoints, spectrograms
+from helpers import checkpoints, devices, spectrograms
 from helpers.clips import Clips
 
 
@@ -47,7 +43,7 @@ class Recipe:
     gain_db: float = 6.0
     max_mels: int = 24  # widest masks
     max_frames: int = 48
-    precision: str = "auto"  # "no", "bf16", "fp16"; "auto" is what is fast on the device, see `fast_precision`
+    precision: str = "auto"  # "no", "bf16", "fp16"; "auto" is what is fast on the device, see `devices.fast_precision`
     seed: int = 0
 
 
@@ -113,49 +109,6 @@ def make_augment(recipe: Recipe, *, num_classes: int, std: float) -> Callable[[T
     return augment
 
 
-def fast_precision(device: torch.device) -> str:
-    """The precision that is fast on a device: "bf16" where it multiplies that faster, a CPU too; "fp16" on older GPUs (T4).
-
-    "no" (float32) for the rest.
-    """
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    return "bf16" if device.type == "cpu" and bf16_gain() > 1.2 else "no"
-
-
-@cache
-def bf16_gain(size: int = 512) -> float:
-    """How many times as fast this CPU multiplies two matrices in bf16 as in float32; 0 where it has no such instructions.
-
-    To have them is not enough. One core of an AMD EPYC with AVX-512 BF16 had 2.2, and trained ViT, ConvNeXt and MobileNet
-    1.4 to 1.9 times as fast; an Intel Xeon that has them, too, but no AMX, had 0.5, and trained ViT-Tiny 0.7 times as fast.
-    """
-    if not (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
-        return 0.0
-    matrix = torch.ones(size, size)
-    seconds = {dtype: [] for dtype in (torch.float32, torch.bfloat16)}
-    for _ in range(6):  # in turns; the quickest counts
-        for dtype, times in seconds.items():
-            factor = matrix.to(dtype)
-            start = time.perf_counter()
-            factor @ factor
-            times.append(time.perf_counter() - start)
-    return min(seconds[torch.float32]) / min(seconds[torch.bfloat16])
-
-
-def suit_cpu(model: nn.Module) -> None:
-    """Arrange a model so that it trains faster on a CPU; what it computes stays the same, to rounding.
-
-    PyTorch's attention in one piece has a slow backward there: timm's way in steps, product, softmax, product, takes a
-    half to a third of its time in bf16, and the whole ViT-Tiny trained 1.4 to 1.7 times as fast. Convolutions with their
-    channels last made MobileNetV2 up to 1.4 times as fast. One core of an AMD EPYC with AVX-512 BF16.
-    """
-    for module in model.modules():
-        if hasattr(module, "fused_attn"):
-            module.fused_attn = False
-    model.to(memory_format=torch.channels_last)
-
-
 @torch.inference_mode()
 def evaluate(model: nn.Module, features: Tensor, *, mean: float, std: float, batch_size: int = 64) -> Tensor:
     """Logits (clips, num_classes), float32 on the CPU, of features (clips, 1, n_mels, frames) before standardising."""
@@ -205,7 +158,9 @@ def train(
     labels = _checked(labels, features, num_classes)
     _check_settings(model, recipe, num_classes, std)
     set_seed(recipe.seed)
-    with _accelerated(recipe, folder) as accelerator, _suited(model, accelerator.device):
+    begun = None if folder is None else checkpoints.begun_with(Path(folder), "precision")
+    how = {"precision": recipe.precision, "begun": begun, "batch_size": recipe.batch_size, "seed": recipe.seed}
+    with devices.accelerated(**how) as accelerator, devices.suited(model, accelerator.device):
         clips = TensorDataset(spectrograms.standardize(features, mean, std), labels)
         loader = DataLoader(clips, batch_size=recipe.batch_size, shuffle=True)
         optimizer = make_optimizer(model, recipe)
@@ -370,50 +325,6 @@ def _check_weights(model: nn.Module, epoch: int) -> None:
         raise FloatingPointError(
             f"After epoch {epoch + 1}, {bad[0]} is not finite. Lower lr; the last checkpoint stays."
         )
-
-
-@contextmanager
-def _accelerated(recipe: Recipe, folder: Path | None):
-    """An accelerator of the recipe's precision, with advice where a batch does not fit.
-
-    Accelerate has one precision a process: this training's ends with it, and what was there before is there again.
-    """
-    state = AcceleratorState._shared_state
-    before = dict(state)
-    state.clear()
-    try:
-        device, precision = Accelerator().device, recipe.precision
-        if precision == "fp16" and device.type == "cpu":
-            raise ValueError(
-                'precision "fp16" needs a GPU, Accelerate trains in float32 without: choose "bf16", "no" or "auto".'
-            )
-        if precision == "auto":  # the first process looks and decides for all
-            begun = None if folder is None else checkpoints.begun_with(Path(folder), "precision")
-            precision = broadcast_object_list([begun or fast_precision(device)])[0]
-        state.clear()
-        # The order of the clips is drawn from seed + epoch: another seed has the same orders, some epochs earlier or later.
-        batches = DataLoaderConfiguration(split_batches=True, use_seedable_sampler=True, data_seed=recipe.seed)
-        yield Accelerator(mixed_precision=precision, dataloader_config=batches)
-    except (RuntimeError, MemoryError) as error:
-        if not isinstance(error, MemoryError) and not should_reduce_batch_size(error):
-            raise
-        raise MemoryError(
-            f"A batch of {recipe.batch_size} clips does not fit into memory: halve batch_size, and lr with it."
-        ) from error
-    finally:
-        state.clear()
-        state.update(before)
-
-
-@contextmanager
-def _suited(model: nn.Module, device: torch.device):
-    """On a CPU `suit_cpu`; at the end the layout in memory is contiguous, and attention stays in steps."""
-    if device.type == "cpu":
-        suit_cpu(model)
-    try:
-        yield
-    finally:
-        model.to(memory_format=torch.contiguous_format)
 
 
 def _fingerprints(model: nn.Module, features: Tensor, labels: Tensor) -> dict[str, str]:

@@ -20,7 +20,7 @@ from fine_tuning_run import PLACES, PLAIN, RECIPE, small_sounds, small_vit
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
-from helpers import checkpoints, explorers, figures, fine_tuning
+from helpers import checkpoints, devices, explorers, figures, fine_tuning
 from helpers.clips import Clips
 
 RUN = Path(__file__).with_name("fine_tuning_run.py")
@@ -174,10 +174,10 @@ def test_a_run_goes_on_in_the_precision_it_began_with(tmp_path, monkeypatch):
         if len(history) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(fine_tuning, "bf16_gain", lambda: 2.0)
+    monkeypatch.setattr(devices, "bf16_gain", lambda: 2.0)
     with pytest.raises(KeyboardInterrupt):
         train(auto, folder=tmp_path, after_epoch=stop)
-    monkeypatch.setattr(fine_tuning, "bf16_gain", lambda: 0.5)
+    monkeypatch.setattr(devices, "bf16_gain", lambda: 0.5)
     train(auto, folder=tmp_path)
     assert json.loads((tmp_path / "configuration.json").read_text())["precision"] == "bf16"
 
@@ -192,7 +192,7 @@ def test_what_suits_a_cpu_changes_nothing_but_rounding():
         model = timm.create_model(name, in_chans=1, num_classes=3).eval()
         x = torch.randn(2, 1, 160, 160)
         before = model(x)
-        fine_tuning.suit_cpu(model)
+        devices.suit_cpu(model)
         torch.testing.assert_close(model(x), before, rtol=1e-4, atol=1e-5)
         assert not any(getattr(module, "fused_attn", False) for module in model.modules())
 
@@ -560,9 +560,9 @@ def test_the_legend_names_the_highest_rate():
 
 @pytest.mark.parametrize(("gain", "precision"), [(0.0, "no"), (0.5, "no"), (2.2, "bf16")])
 def test_a_cpu_trains_in_bf16_where_that_multiplies_faster(monkeypatch, gain, precision):
-    monkeypatch.setattr(fine_tuning, "bf16_gain", lambda: gain)
-    assert fine_tuning.fast_precision(torch.device("cpu")) == precision
-    assert fine_tuning.fast_precision(torch.device("mps")) == "no"
+    monkeypatch.setattr(devices, "bf16_gain", lambda: gain)
+    assert devices.fast_precision(torch.device("cpu")) == precision
+    assert devices.fast_precision(torch.device("mps")) == "no"
 
 
 @pytest.mark.parametrize("times", [0.5, 2.0])
@@ -577,17 +577,17 @@ def test_the_gain_by_bf16_is_measured(monkeypatch, times):
 
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     monkeypatch.setattr(torch.Tensor, "__matmul__", slow)
-    monkeypatch.setattr(fine_tuning.time, "perf_counter", lambda: clock[0])
-    assert fine_tuning.bf16_gain.__wrapped__(8) == pytest.approx(times)
+    monkeypatch.setattr(devices.time, "perf_counter", lambda: clock[0])
+    assert devices.bf16_gain.__wrapped__(8) == pytest.approx(times)
 
 
 def test_without_the_instructions_nothing_is_measured(monkeypatch):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    assert fine_tuning.bf16_gain.__wrapped__() == 0
+    assert devices.bf16_gain.__wrapped__() == 0
 
 
 @pytest.mark.parametrize(("native", "precision"), [(True, "bf16"), (False, "fp16")])
 def test_an_older_gpu_trains_in_fp16(monkeypatch, native, precision):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native)
-    assert fine_tuning.fast_precision(torch.device("cuda")) == precision
+    assert devices.fast_precision(torch.device("cuda")) == precision

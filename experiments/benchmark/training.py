@@ -7,7 +7,7 @@ attention as separate products, float32. All ways train one backbone with `fine_
 on all cores or the GPU, in turns; the median of the rounds counts, and the ratios are what to read. The share of the peak
 is that of the products (counted by torch) in what the same machine reaches on one large product of matrices, measured
 beside them in the same precision. The last line is the way of this series on a GPU, the one before it that on a CPU, where
-attention in one piece has a slow backward (`fine_tuning.suit_cpu`). That no accuracy is lost on the way is for `experiments/recipe.csv` to show, as far as it goes.
+attention in one piece has a slow backward (`devices.suit_cpu`). That no accuracy is lost on the way is for `experiments/recipe.csv` to show, as far as it goes.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchaudio.compliance import kaldi
 
 from experiments.benchmark.features import KALDI
-from helpers import fine_tuning, patches, session, spectrograms
+from helpers import devices, fine_tuning, patches, session, spectrograms
 from helpers.fine_tuning import Recipe
 from helpers.spectrograms import LogMel
 
@@ -153,8 +153,7 @@ def main(arguments: list[str] | None = None) -> None:
     counted = {}
     try:
         trainings = [
-            Training(way, chosen.model, waveforms, chosen.batch_size)
-            for way in ways(fine_tuning.fast_precision(device))
+            Training(way, chosen.model, waveforms, chosen.batch_size) for way in ways(devices.fast_precision(device))
         ]
         set_fused_attn(False)  # torch cannot count what is done in one piece; it is the same
         for training in trainings:
