@@ -375,7 +375,7 @@ def plot_differences(found, *, what: str, title: str, ax: Axes | None = None) ->
         ax.plot(line.difference, row, "o", color=color, markerfacecolor=color if line.seeds > 1 else "white")
         ax.annotate(f"{line.difference + 0.0:+.1f}", (line.high, row), (6, 0), **beside)
     ax.margins(x=0.2)  # for the numbers
-    ax.set(yticks=range(len(found)), yticklabels=found.index, xlabel=f"{what} (95 % interval)")
+    ax.set(yticks=range(len(found)), yticklabels=found.index, xlabel=what)
     ax.set_ylim(-0.6, len(found) - 0.4)
     ax.set_title(title, loc="right", fontsize=10)
     return ax.figure

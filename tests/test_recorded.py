@@ -737,7 +737,7 @@ def test_experiments_share_the_runs_that_are_the_same():
         for name in ("esc10", "channels", "positions", "recipe")
     }
     # recipe: the ViT with three seeds, the ConvNet, both from scratch, the ConvNet frozen
-    shared = {"channels": 15, "positions": 15, "recipe": 35}
+    shared = {"channels": 10, "positions": 10, "recipe": 35}
     assert {name: len(whole[name] & whole["esc10"]) for name in shared} == shared
 
 

@@ -33,12 +33,14 @@ def tables() -> str:
     """Mean accuracy on the five official folds of ESC-10: where models start, and how far it goes."""
     lines = [f"| accuracy on ESC-10, % | {' | '.join(STARTS)} |", "|---|---|---|---|"]
     for name, (experiment, model) in MODELS.items():
-        rows = recorded.read(experiment).query("model == @model")
+        rows = recorded.read(experiment)
+        rows = rows[rows["model"] == model]
         cells = [_accuracy(rows.query(start), empty="") for start in STARTS.values()]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     lines += ["", "| how far it goes | accuracy, % | minutes a fold |", "|---|---|---|", "| people | 95.7 | |"]
     for what, (experiment, variant, model) in BEST.items():
-        rows = recorded.read(experiment).query("variant == @variant and model == @model")
+        rows = recorded.read(experiment)
+        rows = rows[(rows["variant"] == variant) & (rows["model"] == model)]
         lines.append(f"| {what} | {_accuracy(rows)} | {recorded.summary(rows)['minutes'].iloc[0]:.0f} |")
     return "\n".join(lines) + "\n"
 
