@@ -189,37 +189,26 @@ def test_the_table_of_readers_is_the_summary(folder):
     assert (better, other_model) == ("", "")  # itself, and a model that has no such runs
 
 
+def record(*runs):
+    """Rows of a trial, each of (variant, seed, letters) on one fold; what is called scratch is not pretrained."""
+    for variant, seed, letters in runs:
+        row = {"variant": variant, "seed": seed, "correct": letters, "accuracy": letters.count("y") / len(letters)}
+        recorded.append("trial", ROW | row | {"pretrained": variant != "scratch", "run": f"{variant}{seed}"})
+    return recorded.read("trial")
+
+
 def test_a_table_compares_with_runs_of_the_same_seeds(folder):
     """From scratch, too, with those that are pretrained."""
-    for variant, seed, letters in (
-        ("full", 0, "yynn"),
-        ("full", 1, "yyyy"),
-        ("half", 0, "yyyn"),
-        ("scratch", 1, "nnnn"),
-    ):
-        row = {"variant": variant, "seed": seed, "correct": letters, "accuracy": letters.count("y") / 4}
-        recorded.append("trial", ROW | row | {"pretrained": variant != "scratch", "run": f"{variant}{seed}"})
-    rows = recorded.read("trial")
-    table = (
-        recorded.table(rows, ["variant"], reference="full")["points above full"].str.split("\N{NO-BREAK SPACE}").str[0]
-    )
-    assert table.to_dict() == {"scratch": "-100.0", "half": "+25.0", "full": ""}
+    rows = record(("full", 0, "yynn"), ("full", 1, "yyyy"), ("half", 0, "yyyn"), ("scratch", 1, "nnnn"))
+    table = recorded.table(rows, ["variant"], reference="full")["points above full"]
+    assert table.str.split("\N{NO-BREAK SPACE}").str[0].to_dict() == {"scratch": "-100.0", "half": "+25.0", "full": ""}
     others = recorded.differences(rows.query("variant == 'half'"), rows.query("variant == 'full'"))
     assert others.loc["half", ["difference", "seeds"]].tolist() == [25, 1]
     assert others.loc["half", "low"] <= 25 <= others.loc["half", "high"]
 
 
 def test_differences_are_sorted_and_say_their_seeds(folder):
-    for variant, seed, letters in (
-        ("whole", 0, "yynn"),
-        ("whole", 1, "yynn"),
-        ("b", 0, "yyyn"),
-        ("b", 1, "yyyn"),
-        ("a", 0, "ynnn"),
-    ):
-        row = {"variant": variant, "seed": seed, "correct": letters, "accuracy": letters.count("y") / 4}
-        recorded.append("trial", ROW | row | {"run": f"{variant}{seed}"})
-    rows = recorded.read("trial")
+    rows = record(("whole", 0, "yynn"), ("whole", 1, "yynn"), ("b", 0, "yyyn"), ("b", 1, "yyyn"), ("a", 0, "ynnn"))
     found = recorded.differences(rows.query("variant != 'whole'"), rows.query("variant == 'whole'"))
     assert found.index.tolist() == ["a", "b"]
     assert found["difference"].tolist() == [-25, 25]
@@ -228,6 +217,18 @@ def test_differences_are_sorted_and_say_their_seeds(folder):
     dots = [line for line in drawn.lines if line.get_marker() == "o"]
     assert [dot.get_markerfacecolor() for dot in dots] == ["white", figures.COLORS["pretrained"]]
     assert [label.get_text() for label in drawn.get_yticklabels()] == ["a", "b"]
+
+
+def test_the_figure_of_starts_joins_them_and_says_the_gap():
+    rows = {
+        "large": {"from scratch": 40.0, "frozen": 80.0, "full": 95.0},
+        "small": {"from scratch": 50.0, "full": 80.0},
+    }
+    axes = figures.plot_starts(rows, title="two").axes[0]
+    assert [text.get_text() for text in axes.texts] == ["+30.0", "+55.0"]  # from below
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["small", "large"]
+    (legend,) = axes.figure.legends
+    assert len(legend.get_texts()) == 3
 
 
 def test_runs_are_compared_clip_by_clip(folder):
@@ -515,8 +516,8 @@ def of_pretrained_vit(name):
 
 
 def changes_of_the_vit():
-    """Of the recipe, one at a time, above the whole with the same seeds."""
-    rows = recorded.read("recipe").query("pretrained and model == @VIT")
+    """Of the recipe, one at a time, above the whole, seed 0."""
+    rows = recorded.read("recipe").query("pretrained and model == @VIT and seed == 0")
     alone = rows[~rows["variant"].isin(["whole recipe", CHOSEN, LONGER])]
     return recorded.differences(alone, rows.query("variant == 'whole recipe'"))
 
