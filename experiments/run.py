@@ -36,7 +36,7 @@ from scipy.special import softmax
 from torch import nn
 
 from experiments.plans import EXPERIMENTS, LAPTOP, NANO, RECIPES, SOUND, Run
-from helpers import backbones, clips, devices, fine_tuning, heads, recorded, session, spectrograms
+from helpers import backbones, checkpoints, clips, devices, fine_tuning, heads, recorded, session, spectrograms
 
 NEEDS_OF_NESTED = ("profile", "dataset", "vit", "convnet")
 
@@ -123,6 +123,14 @@ def train_and_test(run: Run, here: session.Session, digest: str, name: str) -> d
     return tested
 
 
+def precision(run: Run, here: session.Session, digest: str) -> str:
+    """What a run was trained in: its checkpoints say so while they are there, its row in another experiment afterwards."""
+    begun = checkpoints.begun_with(checkpoint_folder(here, digest), "precision")
+    row = None if begun else already(digest, here.dataset)
+    said = row["precision"] if row else run.recipe.precision
+    return begun or (devices.fast_precision(here.device) if said == "auto" else said)
+
+
 def do(run: Run, here: session.Session, digest: str, name: str) -> dict:
     """Train and test, a model or several, and return what is recorded of it."""
     parts = [settings(member, here) for member in run.members] or [(here, name, digest)]
@@ -132,6 +140,7 @@ def do(run: Run, here: session.Session, digest: str, name: str) -> dict:
     ]
     probabilities = np.mean([softmax(each["logits"], axis=1) for each in tested], axis=0)
     correct = probabilities.argmax(axis=1) == tested[0]["labels"]
+    used = [precision(one, here, its) for one, (_, _, its) in zip(run.members or [run], parts, strict=True)]
     seconds = sum(each["clips"] * (1 / each["rates"]).sum() for each in tested)  # of training; saving is not counted
     rates = [np.median(each["rates"]) for each in tested]
     return {
@@ -147,7 +156,7 @@ def do(run: Run, here: session.Session, digest: str, name: str) -> dict:
         "minutes": round(float(seconds / 60), 2),
         "clips_per_second": round(float(1 / np.sum(np.divide(1, rates))), 1),
         "device": f"{session.describe(here.device)}, {torch.get_num_threads()} threads",
-        "precision": devices.fast_precision(here.device) if run.recipe.precision == "auto" else run.recipe.precision,
+        "precision": " + ".join(dict.fromkeys(used)),
         "profile": here.profile,
         "torch": torch.__version__,
         "timm": timm.__version__,

@@ -68,7 +68,7 @@ def resume(accelerator: Accelerator, folder: Path) -> None:
 
 def found(folder: Path) -> list[Path]:
     """The checkpoints in `folder`, newest first."""
-    there = (path for path in folder.glob("epoch_*") if path.suffix != ".part")
+    there = (path for path in folder.glob("epoch_*") if path.name.removeprefix("epoch_").isdecimal())
     return sorted(there, key=lambda path: int(path.name.removeprefix("epoch_")), reverse=True)
 
 

@@ -24,7 +24,7 @@ def fast_precision(device: torch.device) -> str:
 
 
 @cache
-def bf16_gain(size: int = 512) -> float:
+def bf16_gain() -> float:
     """How many times as fast this CPU multiplies two matrices in bf16 as in float32; 0 where it has no such instructions.
 
     To have them is not enough. One core of an AMD EPYC with AVX-512 BF16 had 2.2, and trained ViT, ConvNeXt and MobileNet
@@ -32,7 +32,7 @@ def bf16_gain(size: int = 512) -> float:
     """
     if not (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
         return 0.0
-    matrix = torch.ones(size, size)
+    matrix = torch.ones(512, 512)
     seconds = {dtype: [] for dtype in (torch.float32, torch.bfloat16)}
     for _ in range(6):  # in turns; the quickest counts
         for dtype, times in seconds.items():
@@ -74,13 +74,14 @@ def accelerated(*, precision: str, begun: str | None, batch_size: int, seed: int
     before = dict(state)
     state.clear()
     try:
-        device = Accelerator().device
-        if precision == "fp16" and device.type == "cpu":
-            raise ValueError(
-                'precision "fp16" needs a GPU, Accelerate trains in float32 without: choose "bf16", "no" or "auto".'
-            )
+        process = Accelerator()  # of any precision, to see where we are
         if precision == "auto":  # the first process looks and decides for all
-            precision = broadcast_object_list([begun or fast_precision(device)])[0]
+            found = (begun or fast_precision(process.device)) if process.is_main_process else None
+            precision = broadcast_object_list([found])[0]
+        if precision == "fp16" and process.device.type == "cpu":
+            raise ValueError(
+                'precision "fp16" needs a GPU, Accelerate trains in float32 without: choose "bf16" or "no", and another folder.'
+            )
         state.clear()
         # The order of the clips is drawn from seed + epoch: another seed has the same orders, some epochs earlier or later.
         batches = DataLoaderConfiguration(split_batches=True, use_seedable_sampler=True, data_seed=seed)

@@ -217,6 +217,8 @@ def reach(url: str) -> None:
         raise ConnectionError("no secure connection: the server's certificate is refused")
     if isinstance(error, requests.ConnectionError | requests.Timeout):
         raise ConnectionError(f"no answer from the network within {CONNECT_SECONDS:g} s")
+    if isinstance(error, requests.RequestException):
+        raise ConnectionError(f"{url} cannot be asked: {error}")
 
 
 def unpack(file: Path, folder: Path) -> Path:

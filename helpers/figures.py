@@ -1,4 +1,4 @@
-"""Drawings that are used more than once, in a lesson or its explorer: each takes data and an `Axes`, and returns the `Figure`.
+"""The drawings that would fill a lesson's cells: each takes data and mostly an `Axes`, and returns the `Figure`.
 
 The colours are those of Okabe and Ito, told apart by colour-blind readers and in print; line styles differ as well.
 The same thing has the same colour in all lessons.
@@ -102,12 +102,14 @@ def plot_pictures(
     share = {"sharex": True, "sharey": True, "squeeze": False}
     fig, panels = plt.subplots(rows, 2, figsize=(7, 0.5 + 1.7 * rows), layout="constrained", **share)
     plt.close(fig)
-    for ax, (title, picture) in zip(panels.flat, pictures.items(), strict=True):
+    for ax, (title, picture) in zip(panels.flat, pictures.items(), strict=False):
         timing = {"sample_rate": sample_rate, "hop_length": hop_length}
         plot_log_mel(picture, **timing, title=title, ax=ax, colorbar=False)
         ax.title.set_fontsize(9)
         ax.images[0].set_clim(*limits)
         ax.label_outer()
+    for ax in panels.flat[len(pictures) :]:
+        ax.remove()
     fig.colorbar(panels[0, 0].images[0], ax=panels, label=label)
     return fig
 
@@ -340,9 +342,9 @@ def plot_training(curves: dict, *, epochs: int, chance: float, what: str) -> Fig
     return fig
 
 
-def plot_starts(means: dict, *, title: str, ax: Axes | None = None) -> Figure:
-    """One row a model, {model: {"from scratch", "frozen" or "full": accuracy in per cent}}, joined by a line that says the gap."""
-    ax = ax or new_axes(7, 1.1 + 0.42 * len(means))
+def plot_starts(means: dict, *, title: str) -> Figure:
+    """One row a model, {model: {"from scratch", "full" and perhaps "frozen": per cent}}; the line between says the gap."""
+    ax = new_axes(7, 1.1 + 0.42 * len(means))
     styles = {"from scratch": ("s", COLORS["scratch"], "random weights, all trained")}
     styles["frozen"] = ("o", "white", "photographs, new head trained")
     styles["full"] = ("o", COLORS["pretrained"], "photographs, all trained")
@@ -374,7 +376,7 @@ def plot_differences(found, *, what: str, title: str, ax: Axes | None = None) ->
         ax.plot([line.low, line.high], [row, row], color=color, linewidth=1.5)
         ax.plot(line.difference, row, "o", color=color, markerfacecolor=color if line.seeds > 1 else "white")
         ax.annotate(f"{line.difference + 0.0:+.1f}", (line.high, row), (6, 0), **beside)
-    ax.margins(x=0.2)  # for the numbers
+    ax.margins(x=0.25)  # for the numbers
     ax.set(yticks=range(len(found)), yticklabels=found.index, xlabel=what)
     ax.set_ylim(-0.6, len(found) - 0.4)
     ax.set_title(title, loc="right", fontsize=10)

@@ -205,12 +205,13 @@ def compare(one: pd.DataFrame, other: pd.DataFrame) -> tuple[float, float, float
 def differences(rows: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
     """What each variant has above the runs of `reference` with the same seeds, `compare` in points: difference, low, high, seeds.
 
-    The lowest comes first.
+    The lowest comes first; what has no seed in common with them, or other folds, is left out.
     """
     lines, reference = {}, balanced(reference)
     for variant, runs in balanced(rows).groupby("variant"):
-        same = reference[reference["seed"].isin(runs["seed"])]  # the same order of clips, the same luck
-        lines[variant] = [100 * share for share in compare(runs, same)] + [runs["seed"].nunique()]
+        one, other = _of_same_seeds(runs, reference)
+        if set(one["fold"]) == set(other["fold"]) != set():
+            lines[variant] = [100 * share for share in compare(one, other)] + [one["seed"].nunique()]
     table = pd.DataFrame.from_dict(lines, orient="index", columns=["difference", "low", "high", "seeds"])
     return table.sort_values("difference")
 
@@ -255,10 +256,16 @@ def _way_out(run: str) -> str:
 
 def _above(reference: pd.DataFrame, runs: pd.DataFrame) -> str:
     """Difference from the reference's runs of the same model and seeds, in points, with its interval; empty where there is none."""
-    reference = reference[(reference["model"] == runs["model"].iloc[0]) & reference["seed"].isin(runs["seed"])]
+    runs, reference = _of_same_seeds(runs, reference[reference["model"] == runs["model"].iloc[0]])
     if reference.empty or set(reference["run"]) == set(runs["run"]):
         return ""
     return in_points(*compare(runs, reference)).replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def _of_same_seeds(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The runs of both whose seeds both have: they met the same order of clips."""
+    both = set(one["seed"]) & set(other["seed"])
+    return one[one["seed"].isin(both)], other[other["seed"].isin(both)]
 
 
 def _points(spread: float) -> str:

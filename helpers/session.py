@@ -216,7 +216,7 @@ def _device() -> torch.device:
 
 def describe(device: torch.device) -> str:
     """The kind of a device, and the name of a CUDA one: "cpu", "mps", "cuda, NVIDIA T4"."""
-    return f"cuda, {torch.cuda.get_device_name()}" if device.type == "cuda" else device.type
+    return f"cuda, {torch.cuda.get_device_name(device)}" if device.type == "cuda" else device.type
 
 
 def report() -> str:

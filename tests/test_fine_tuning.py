@@ -16,6 +16,7 @@ import pytest
 import timm
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from fine_tuning_run import PLACES, PLAIN, RECIPE, small_sounds, small_vit
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
@@ -51,11 +52,16 @@ def equal(one, other, **tolerance):
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    """Sums in the same order as in `run`, or weights are not the same to the bit."""
-    threads = torch.get_num_threads()
+    """Sums in the same order as in `run`, or weights are not the same to the bit; and on the CPU, as there."""
+    threads, device = torch.get_num_threads(), os.environ.get("ACCELERATE_USE_CPU")
+    os.environ["ACCELERATE_USE_CPU"] = "true"
+    AcceleratorState._reset_state(reset_partial_state=True)
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+    os.environ.pop("ACCELERATE_USE_CPU")
+    os.environ |= {} if device is None else {"ACCELERATE_USE_CPU": device}
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +143,7 @@ def test_a_file_of_somebody_else_does_not_make_a_checkpoint_damaged(finished, tm
 
 
 def test_the_thousandth_epoch_is_newer_than_the_one_before(tmp_path):
-    for name in ("epoch_999", "epoch_1000", "epoch_998"):
+    for name in ("epoch_999", "epoch_1000", "epoch_998", "epoch_998 copy", "epoch_999.part", "epoch_1.zip"):
         (tmp_path / name).mkdir()
     assert [path.name for path in checkpoints.found(tmp_path)] == ["epoch_1000", "epoch_999", "epoch_998"]
 
@@ -182,9 +188,15 @@ def test_a_run_goes_on_in_the_precision_it_began_with(tmp_path, monkeypatch):
     assert json.loads((tmp_path / "configuration.json").read_text())["precision"] == "bf16"
 
 
-def test_fp16_without_a_gpu_is_refused():
+def test_fp16_without_a_gpu_is_refused(tmp_path):
     with pytest.raises(ValueError, match='"fp16" needs a GPU'):
         train(replace(RECIPE, precision="fp16"))
+    auto = replace(RECIPE, precision="auto")
+    train(replace(auto, epochs=1), folder=tmp_path)  # as if on a T4
+    file = tmp_path / "configuration.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"precision": "fp16", "epochs": 3}))
+    with pytest.raises(ValueError, match='"fp16" needs a GPU'):
+        train(auto, folder=tmp_path)
 
 
 def test_what_suits_a_cpu_changes_nothing_but_rounding():
@@ -558,7 +570,7 @@ def test_the_legend_names_the_highest_rate():
     assert texts == ["head: at most 1.0e-03", "middle: at most 1.0e-04", "stem: at most 1.0e-05"]
 
 
-@pytest.mark.parametrize(("gain", "precision"), [(0.0, "no"), (0.5, "no"), (2.2, "bf16")])
+@pytest.mark.parametrize(("gain", "precision"), [(0.0, "no"), (0.5, "no"), (1.1, "no"), (1.3, "bf16"), (2.2, "bf16")])
 def test_a_cpu_trains_in_bf16_where_that_multiplies_faster(monkeypatch, gain, precision):
     monkeypatch.setattr(devices, "bf16_gain", lambda: gain)
     assert devices.fast_precision(torch.device("cpu")) == precision
@@ -578,7 +590,7 @@ def test_the_gain_by_bf16_is_measured(monkeypatch, times):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     monkeypatch.setattr(torch.Tensor, "__matmul__", slow)
     monkeypatch.setattr(devices.time, "perf_counter", lambda: clock[0])
-    assert devices.bf16_gain.__wrapped__(8) == pytest.approx(times)
+    assert devices.bf16_gain.__wrapped__() == pytest.approx(times)
 
 
 def test_without_the_instructions_nothing_is_measured(monkeypatch):

@@ -29,7 +29,7 @@ def can_have(monkeypatch):
         monkeypatch.setattr(backbones, "locate", lambda name, folder: places.get(name))
         monkeypatch.setattr(clips, "locate", lambda name: places.get(name))
         monkeypatch.setattr(session, "_device", lambda: torch.device("cuda" if cuda else "cpu"))
-        monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA T4")
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA T4")
 
     return only
 
@@ -118,7 +118,7 @@ def test_every_profile_gives_whole_patches(name, frames):
 
 
 def test_a_device_is_named_whatever_it_is(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA T4")
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA T4")
     for kind, named in {"cpu": "cpu", "mps": "mps", "cuda": "cuda, NVIDIA T4"}.items():
         assert session.describe(torch.device(kind)) == named
 
