@@ -59,7 +59,7 @@ def test_starts_with_title_setup_and_session(path):
             "the neighbour is right in 92.4%, takes kept together 89.0%",
         ),
         ("which had 84.5 % on the official folds", "04", r"linear probe, ViT, pretrained .* 84\.5%"),
-        ("In this one's it has 87.8 %", "05", r"linear probe, official folds: 87\.8%"),
+        ("In the stored run of this lesson it has 87.8 %", "05", r"linear probe, official folds: 87\.8%"),
         ("5.8 points (3.0 to 8.8), for", "05", r"five folds, above a probe: \+5\.8 \(\+3\.0 to \+8\.8\) points"),
         ("beat a probe on the frozen one by 5.8 points (3.0 to 8.8)", "05", r"\+5\.8 \(\+3\.0 to \+8\.8\) points"),
         ("ViT's seeds scatter by 1.4 points", "05", r"seeds scatter by 1\.4 points"),
