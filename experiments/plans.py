@@ -132,7 +132,7 @@ def learning_curve() -> list[Run]:
 def averaged() -> list[Run]:
     """ViT and ConvNet together, for each seed; three seeds of the one, of the other, of both; so with two candidates.
 
-    Of the second candidate five seeds, too; of the third three, alone and with those of the second.
+    Of the second and third candidates five seeds, too; of the third three, alone and with those of the second.
     """
     seeds, runs = (0, 1, 2), []
     overlapping, longer = CANDIDATES[1:]
@@ -146,11 +146,12 @@ def averaged() -> list[Run]:
             of_fold = {fold: tuple(one for one in models if one.fold == fold) for fold in FOLDS}
             runs += [Run(f"three seeds averaged{what}", members=some, fold=fold) for fold, some in of_fold.items()]
     for fold in FOLDS:
-        short, long = tuple(on_folds([overlapping], range(5), [fold])), tuple(on_folds([longer], seeds, [fold]))
+        short, long = (tuple(on_folds([one], range(5), [fold])) for one in (overlapping, longer))
         several = {
             f"five seeds averaged, {overlapping.variant}": short,
-            f"three seeds averaged, {longer.variant}": long,
-            f"three seeds averaged, {overlapping.variant}, 25 and 50 epochs": short[:3] + long,
+            f"three seeds averaged, {longer.variant}": long[:3],
+            f"five seeds averaged, {longer.variant}": long,
+            f"three seeds averaged, {overlapping.variant}, 25 and 50 epochs": short[:3] + long[:3],
         }
         runs += [Run(variant, members=members, fold=fold) for variant, members in several.items()]
     return runs
