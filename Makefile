@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 RUN := .venv/$(BIN)/python
 LESSON := notebooks/01_spectrograms.ipynb
-# Without a screen JupyterLab prints its address; the only user of a container may be root.
+# Without a screen JupyterLab prints its address; containers often run as root.
 LAB := $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin Windows_NT,$(OS) $(shell uname)),,--no-browser) \
 	$(if $(filter 0,$(shell id -u)),--allow-root)
 NBVAL := -m pytest notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout 600 -n 2 --dist loadfile

@@ -149,7 +149,7 @@ def do(run: Run, here: session.Session, digest: str, name: str) -> dict:
         "pretrained": run.pretrained,
         "fold": run.fold,
         "seed": run.seed,
-        "epochs": run.recipe.epochs,
+        "epochs": max(member.recipe.epochs for member in run.members or [run]),
         "clips": int(tested[0]["clips"]),
         "accuracy": round(float(correct.mean()), 6),
         "correct": recorded.as_letters(correct),

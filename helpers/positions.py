@@ -126,7 +126,7 @@ def is_scrambled(model: nn.Module) -> bool:
 
     - another grid with as many places reads the table more smoothly: 14 x 14 was copied into 7 x 28;
     - a line is a stranger to the next: places were shuffled;
-    - time is smooth, but has lost weight: less detail than frequency and less than a third of the variance, or hardly
+    - time is smooth, but has lost weight: less detail than frequency and less than half of the variance, or hardly
       any variance at all: two halves of a longer map lie on each other, as after reading 8 x 32 as 16 x 16 and
       resampling that to 8 x 16.
 

@@ -28,7 +28,7 @@ COLUMNS = {
     "variant": str,  # what is special about it, "full" for nothing
     "fold": int,  # the official fold that it was tested on
     "seed": int,
-    "epochs": int,
+    "epochs": int,  # of an average: those of the member that was trained longest
     "clips": int,  # trained on
     "accuracy": float,  # share of the test clips
     "correct": str,  # y or n for each test clip, in the order of the split

@@ -13,7 +13,7 @@ VIT, CONVNET = "vit_tiny_patch16_224.augreg_in21k_ft_in1k", "mobilenetv2_100"
 MODELS = {
     "ViT-Tiny": ("esc10", VIT),
     "MobileNetV2": ("esc10", CONVNET),
-    "nano ViT, carried by the project": ("nano", "vit_nano_patch16_224"),
+    "nano ViT (included)": ("nano", "vit_nano_patch16_224"),
 }
 STARTS = {
     "from random weights": "variant == 'full' and not pretrained",
@@ -31,14 +31,14 @@ BEST = {  # what is done: experiment, variant, model
 
 
 def tables() -> str:
-    """Mean accuracy on the five official folds of ESC-10: where models start, and how far it goes."""
+    """Mean accuracy on the five official folds of ESC-10: from where models start, and the best results."""
     lines = [f"| accuracy on ESC-10, % | {' | '.join(STARTS)} |", "|---|---|---|---|"]
     for name, (experiment, model) in MODELS.items():
         rows = recorded.read(experiment)
         rows = rows[rows["model"] == model]
         cells = [_accuracy(rows.query(how)) if (experiment, start) != NOT_RUN else "" for start, how in STARTS.items()]
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    lines += ["", "| how far it goes | accuracy, % | minutes a fold |", "|---|---|---|", "| people | 95.7 | |"]
+    lines += ["", "| best results | accuracy, % | minutes a fold |", "|---|---|---|", "| human listeners | 95.7 | |"]
     for what, (experiment, variant, model) in BEST.items():
         rows = recorded.read(experiment)
         rows = rows[(rows["variant"] == variant) & (rows["model"] == model)]

@@ -94,15 +94,17 @@ def _equal(given: Any, expected: Any, atol: float) -> bool:
         )
     given, expected = _tensor(given), _tensor(expected)
     if isinstance(given, torch.Tensor) and isinstance(expected, torch.Tensor):
-        return given.shape == expected.shape and torch.allclose(given, expected, rtol=1e-4, atol=atol, equal_nan=True)
+        alike = (given.shape, given.dtype) == (expected.shape, expected.dtype)
+        return alike and torch.allclose(given, expected, rtol=1e-4, atol=atol, equal_nan=True)
     return type(given) is type(expected) and given == expected
 
 
 def _tensor(value: Any) -> Any:
-    """Numbers, arrays and tensors of any device as float64 tensors; everything else as it is."""
+    """Numbers, arrays and tensors of any device as float64 tensors (complex128); everything else as it is."""
     if isinstance(value, (bool, int, float, np.ndarray, np.generic, torch.Tensor)):
         try:
-            return torch.as_tensor(value).detach().cpu().double()
+            value = torch.as_tensor(value).detach().cpu()
+            return value.cdouble() if value.is_complex() else value.double()
         except TypeError:  # an array of objects
             return value
     return value
@@ -110,7 +112,7 @@ def _tensor(value: Any) -> Any:
 
 def _difference(given: list, expected: list, atol: float) -> str:
     """One sentence on the first case in which the answer is wrong."""
-    pairs = zip(given, expected, strict=True)
+    pairs = list(zip(given, expected, strict=True))
     got, want = next((one, other) for one, other in pairs if not _equal(one, other, atol))
     if isinstance(got, Exception):
         return f"Your code raised `{type(got).__name__}: {got}`."
@@ -121,4 +123,8 @@ def _difference(given: list, expected: list, atol: float) -> str:
         return f"The result is {got!r:.80}, which is not what is expected here."
     if got.shape != want.shape:
         return f"The shape is {tuple(got.shape)}; expected {tuple(want.shape)}."
+    if want.ndim == 0 and len(pairs) > 1:  # of a single case that would be the solution
+        return f"In one of {len(pairs)} cases you said {got.item():g}; it is {want.item():g}."
+    if got.is_complex() != want.is_complex():
+        return f"The result is {'complex' if got.is_complex() else 'real'}; it should not be."
     return f"The shape is right, the values are not: the largest difference is {(got - want).abs().max():.3g}."

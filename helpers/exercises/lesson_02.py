@@ -119,6 +119,7 @@ COUNT_CASES = [
     (5.12, 32_000, 640, 128, 16, 16, 1),
     (1.0, 32_000, 640, 100, 16, 16, 1),
     (7.3, 22_050, 512, 80, 16, 12, 0),
+    (0.95, 16_000, 160, 100, 16, 10, 2),  # one frame more would make a column more
 ]
 
 
@@ -233,6 +234,10 @@ MISTAKES = {
         "A patch that does not fit whole is no patch: round down.": _count(
             lambda size, patch, stride: math.ceil((size - patch) / stride) + 1
         ),
+        "Steps are counted whole: round down, not to the nearest.": _count(
+            lambda size, patch, stride: round((size - patch) / stride) + 1
+        ),
+        "One frame too many: one comes every hop_length samples, rounded down.": _count(extra_frames=1),
         "You add the rows to the columns: every row has all the columns.": _count(product=False),
         "You count samples: the picture's width is in frames, one every hop_length samples.": (
             lambda seconds, sample_rate, hop_length, *rest: _count()(seconds, sample_rate, 1, *rest)

@@ -199,6 +199,9 @@ MISTAKES = {
         "Rows and columns are swapped where you lay out the grid: it is (frequency, time), time fastest.": _resample(
             lambda table, grid: table.unflatten(1, grid[::-1]).permute(0, 3, 1, 2)
         ),
+        "`reshape` does not move axes: lay out the grid with `unflatten`, then `permute`.": _resample(
+            lambda table, grid: table.reshape(1, -1, *grid)
+        ),
         "The new size is swapped: `F.interpolate` wants (rows, cols), as the grid is written.": _resample(
             size=lambda grid: grid[::-1]
         ),

@@ -1,5 +1,6 @@
 """Exercises of lesson 04: a head's parameters, a head of one's own, DeiT's two heads, what to average."""
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -48,15 +49,20 @@ def _faults_of_head(answer: Callable, embed_dim: int, num_classes: int) -> dict[
     if first.shape != (64, num_classes):
         return {f"The shape is {tuple(first.shape)}; expected {(64, num_classes)}.": True}
     first_loss = F.cross_entropy(first, torch.arange(64) % num_classes).item()
-    linear = [layer for layer in head.modules() if isinstance(layer, nn.Linear)][-1]
+    last = [weight for weight in head.parameters() if weight.ndim == 2 and num_classes in weight.shape]
+    if not last:
+        return {NO_LINEAR: True}
     with torch.no_grad():
-        linear.weight.normal_()  # as if it had learnt something
+        last[-1].normal_()  # as if it had learnt something
     logits, louder = head(features), head(10 * features)
     in_training = head.train()(features)
+    sums = logits.sum(dim=1), logits.exp().sum(dim=1)  # of probabilities, of their logarithms
     return {
-        SOFTMAX: torch.allclose(logits.sum(dim=1), torch.ones(64)) and bool((logits >= 0).all()),
+        SOFTMAX: any(torch.allclose(one, torch.ones(64), atol=1e-4) for one in sums),
+        AFTER_LINEAR: bool((logits >= 0).all()),
         NO_NORM: not torch.allclose(logits, louder, atol=1e-2),
-        RANDOM: abs(first_loss - math.log(num_classes)) > 0.05,
+        RANDOM: abs(first_loss - math.log(num_classes)) > 1e-5,
+        FROZEN: not all(weight.requires_grad for weight in head.parameters()),
         NO_DROPOUT: torch.equal(in_training, logits),
         LATE_DROPOUT: bool((in_training == 0).any()),
     }
@@ -64,24 +70,36 @@ def _faults_of_head(answer: Callable, embed_dim: int, num_classes: int) -> dict[
 
 SOFTMAX = "There is a softmax at the end. `cross_entropy` applies its own: a head gives logits."
 NO_NORM = "The logits grow with the features: begin with a LayerNorm (a batch norm would use stored statistics)."
-RANDOM = "The first loss is above ln(classes): `nn.Linear` starts with random weights; set them to zero."
+AFTER_LINEAR = "No logit is ever negative: nothing belongs after the linear layer."
+NO_LINEAR = "There is no linear layer that ends in the classes: its weight would have `num_classes` rows."
+RANDOM = "The first loss is not ln(classes): `nn.Linear` starts with a random weight and bias; set both to zero."
+FROZEN = "Some weights are frozen (`requires_grad` is False): the head could not learn."
 NO_DROPOUT = "Nothing is dropped in training: put `nn.Dropout` before the linear layer."
 LATE_DROPOUT = "Whole logits are dropped: the dropout belongs before the linear layer, on the features."
 
 
-def _sound_head(*, norm=True, dropout=0.2, zero=True, order=("norm", "dropout", "linear"), softmax=False) -> Callable:
+def _sound_head(
+    *,
+    norm=True,
+    dropout=0.2,
+    zero=("weight", "bias"),
+    order=("norm", "dropout", "linear"),
+    last=nn.Identity,
+    frozen=False,
+) -> Callable:
     """A head like the right one, with something wrong."""
 
     def answer(embed_dim, num_classes):
         linear = nn.Linear(embed_dim, num_classes)
-        if zero:
-            nn.init.zeros_(linear.weight)
+        for name in zero:
+            nn.init.zeros_(getattr(linear, name))
+        linear.requires_grad_(not frozen)
         layers = {
             "norm": nn.LayerNorm(embed_dim) if norm else nn.Identity(),
             "dropout": nn.Dropout(dropout),
             "linear": linear,
         }
-        return nn.Sequential(*(layers[name] for name in order), nn.Softmax(dim=1) if softmax else nn.Identity())
+        return nn.Sequential(*(layers[name] for name in order), last())
 
     return answer
 
@@ -103,7 +121,11 @@ def _faults_of_model(answer: Callable, num_classes: int) -> dict[str, bool] | No
     if result is ... or (result is None and (model.head, model.head_dist) == old):
         return None
     head, head_dist = model.get_classifier()
+    widths = [one.in_features for one in (head, head_dist) if isinstance(one, nn.Linear)]
+    if len(widths) < 2 or widths != [model.embed_dim] * 2:
+        return {WIDTH: True}
     return {
+        NEITHER: head is old[0] and head_dist is old[1],
         ONE_OLD.format("head", "head_dist"): head_dist.out_features != num_classes,
         ONE_OLD.format("head_dist", "head"): head.out_features != num_classes,
         SHARED: head.weight is head_dist.weight,
@@ -114,6 +136,8 @@ def _faults_of_model(answer: Callable, num_classes: int) -> dict[str, bool] | No
     }
 
 
+WIDTH = "Both heads are linear layers that read `model.embed_dim` features: `nn.Linear(model.embed_dim, num_classes)`."
+NEITHER = "Neither head of the model that you were given is new: set `model.head` and `model.head_dist`."
 ONE_OLD = "Only `{0}` is new. `{1}` still has the old classes, and a mean of the two cannot be taken."
 SHARED = "The two heads are one and the same module: what one learns, the other learns. Make two."
 RANDOM_WEIGHTS = "The weights are random, and the first loss is above ln(classes): set them to zero."
@@ -138,6 +162,15 @@ def _replace(*names: str, zero=("weight", "bias"), count=True, share=False, give
         return model if give_back else None
 
     return answer
+
+
+def _narrow(model, num_classes):
+    model.head, model.head_dist = (nn.Linear(2 * model.embed_dim, num_classes) for _ in range(2))
+    return model
+
+
+def _on_a_copy(model, num_classes):
+    return _reset(copy.deepcopy(model), num_classes)
 
 
 def _reset(model, num_classes):
@@ -191,6 +224,10 @@ def _first_fault(answer: Any, faults: Callable, cases: Sequence[tuple], right: s
 MISTAKES: dict[str, dict[str, Any]] = {
     "head_parameters": {
         "The biases are missing: each head has one for each class.": lambda dim, classes, heads: heads * classes * dim,
+        "A head has a bias for each class, not one in all.": lambda dim, classes, heads: heads * (classes * dim + 1),
+        "That is one head, whatever `num_heads` says, and without its biases.": lambda dim, classes, heads: (
+            classes * dim
+        ),
         "That is one head, whatever `num_heads` says.": lambda dim, classes, heads: classes * (dim + 1),
         "All weights are there, but the biases of one head only.": lambda dim, classes, heads: (
             heads * classes * dim + classes
@@ -203,13 +240,17 @@ MISTAKES: dict[str, dict[str, Any]] = {
         ),
     },
     "sound_head": {
-        SOFTMAX: _sound_head(softmax=True),
+        SOFTMAX: _sound_head(last=lambda: nn.LogSoftmax(dim=1)),
+        AFTER_LINEAR: _sound_head(last=nn.ReLU),
         NO_NORM: _sound_head(norm=False),
-        RANDOM: _sound_head(zero=False),
+        RANDOM: _sound_head(zero=("weight",)),
+        FROZEN: _sound_head(frozen=True),
         NO_DROPOUT: _sound_head(dropout=0.0),
         LATE_DROPOUT: _sound_head(order=("norm", "linear", "dropout")),
     },
     "replace_both_heads": {
+        WIDTH: _narrow,
+        NEITHER: _on_a_copy,
         ONE_OLD.format("head", "head_dist"): _replace("head"),
         ONE_OLD.format("head_dist", "head"): _replace("head_dist"),
         SHARED: _replace("head", share=True),

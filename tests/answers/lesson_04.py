@@ -17,7 +17,7 @@ class SoundHead(nn.Module):
         self.norm = nn.LayerNorm(embed_dim)
         self.drop = nn.Dropout(0.5)
         self.out = nn.Linear(embed_dim, num_classes)
-        nn.init.trunc_normal_(self.out.weight, std=0.02)
+        nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
     def forward(self, x):
