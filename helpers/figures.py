@@ -87,10 +87,10 @@ def plot_tones_and_clicks(n_fft: int, hop_length: int, ax: Axes | None = None) -
     return ax.figure
 
 
-def plot_standardized(x, *, sample_rate: int, hop_length: int, title: str, ax: Axes | None = None) -> Figure:
+def plot_standardized(x, *, sample_rate: int, hop_length: int, title: str) -> Figure:
     """Draw what a model sees of a clip (n_mels, frames); 0 is the mean of the training clips."""
-    figure = plot_log_mel(x, sample_rate=sample_rate, hop_length=hop_length, title=title, ax=ax, label="standardised")
-    (ax or figure.axes[0]).images[0].set_clim(-1, 1.25)  # the same colours at every setting
+    figure = plot_log_mel(x, sample_rate=sample_rate, hop_length=hop_length, title=title, label="standardised")
+    figure.axes[0].images[0].set_clim(-1, 1.25)  # the same colours at every setting
     return figure
 
 
@@ -229,13 +229,11 @@ def plot_resampled(
 # lesson 04
 
 
-def plot_folds(
-    accuracies: dict, *, title: str, chance: float | None = None, ax: Axes | None = None, apart: bool = False
-) -> Figure:
+def plot_folds(accuracies: dict, *, title: str, ax: Axes | None = None, apart: bool = False) -> Figure:
     """One row a method, {name: accuracies of the folds}: a dot for each fold, a stroke at their mean.
 
-    With `chance` the axis goes from nothing to all, without it only as far as the dots. With `apart` the first fold's
-    dot stands highest in its row and the last one's lowest, so that equal values do not hide each other.
+    With `apart` the first fold's dot stands highest in its row and the last one's lowest, so that equal values do not
+    hide each other.
     """
     ax = ax or new_axes(height=0.9 + 0.32 * len(accuracies))
     for row, values in enumerate(reversed(accuracies.values())):
@@ -243,10 +241,6 @@ def plot_folds(
         heights = [row + 0.09 * apart * (middle - fold) for fold in range(len(values))]
         ax.plot(values, heights, "o", color=COLORS["by hand"], alpha=0.5, markeredgewidth=0)
         ax.plot([values.mean()], [row], "|", color="black", markersize=16, markeredgewidth=2)
-    if chance is not None:
-        ax.axvline(chance, color=COLORS["random"], linestyle=":")
-        ax.text(chance, 1, " chance", transform=ax.get_xaxis_transform(), va="top", fontsize=8, color="#555555")
-        ax.set_xlim(0, 1)
     ax.set(yticks=range(len(accuracies)), yticklabels=reversed(accuracies), xlabel="accuracy in one fold")
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.set_ylim(-0.6, len(accuracies) - 0.4)
