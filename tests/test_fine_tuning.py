@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -603,3 +604,90 @@ def test_without_the_instructions_nothing_is_measured(monkeypatch):
 def test_an_older_gpu_trains_in_fp16(monkeypatch, native, precision):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native)
     assert devices.fast_precision(torch.device("cuda")) == precision
+
+
+# fp16 with a scaled loss, as on a T4: Accelerate gives a scaler to GPUs alone, and PyTorch has one for the CPU, too
+
+
+class TakesTheCpuForAGpu(Accelerator):
+    """Sets itself up as on a GPU, so that fp16 brings autocast and a scaler, and trains on the CPU."""
+
+    set_up = False
+
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        self.set_up = "mixed_precision" in settings  # the one that trains; the one before it only looks where it is
+
+    @property
+    def device(self):
+        return super().device if self.set_up else torch.device("cuda")
+
+
+def fp16_on_the_cpu(monkeypatch, first_scale):
+    """From now on; the list that is returned holds the scaler of each training in fp16."""
+    made = []
+
+    def scaler_for_the_cpu(*_, **settings):
+        made.append(torch.amp.GradScaler("cpu", init_scale=first_scale, growth_interval=4, **settings))
+        return made[-1]
+
+    monkeypatch.setattr(devices, "Accelerator", TakesTheCpuForAGpu)
+    monkeypatch.setattr("accelerate.accelerator.get_grad_scaler", scaler_for_the_cpu)
+    return made
+
+
+TOO_LARGE = 2.0**22  # a gradient of float16 ends at 65,504
+
+
+def test_fp16_with_a_scaled_loss_learns_as_float32_does(monkeypatch):
+    scalers, losses, computed_in = fp16_on_the_cpu(monkeypatch, first_scale=2.0**8), {}, set()
+    for precision in ("no", "fp16"):
+        model = small_vit(0.0)
+        model.blocks[0].mlp.fc1.register_forward_hook(lambda _, inputs, output: computed_in.add(output.dtype))
+        _, history = train(replace(PLAIN, epochs=8, lr=3e-3, precision=precision), model=model)
+        losses[precision] = [row["loss"] for row in history]
+    assert computed_in == {torch.float32, torch.float16}
+    assert losses["fp16"] == pytest.approx(losses["no"], abs=0.02)
+    assert losses["fp16"][-1] < 0.8 * losses["fp16"][0]
+    assert {weight.dtype for weight in model.state_dict().values()} == {torch.float32}
+    assert [scaler.get_scale() for scaler in scalers] == [2.0**14]  # doubled after each fourth of 24 updates
+
+
+def test_an_update_whose_gradient_overflows_in_fp16_leaves_the_weights_and_halves_the_scale(monkeypatch):
+    scalers, scales, model = fp16_on_the_cpu(monkeypatch, TOO_LARGE), [TOO_LARGE], small_vit()
+    weights = [{name: weight.clone() for name, weight in model.state_dict().items()}]
+
+    def look(model, history):  # after each update: an epoch has one
+        scales.append(scalers[0].get_scale())
+        weights.append({name: weight.clone() for name, weight in model.state_dict().items()})
+
+    train(replace(RECIPE, epochs=12, batch_size=24, precision="fp16"), model=model, after_epoch=look)
+    stayed = [all(map(torch.equal, old.values(), new.values())) for old, new in pairwise(weights)]
+    assert stayed == [new == old / 2 for old, new in pairwise(scales)]
+    assert all(stayed[:3])  # from the first
+    assert not all(stayed)
+
+
+def test_a_run_in_fp16_goes_on_to_the_bit_with_its_scale_even_where_bf16_is_fast(monkeypatch, tmp_path):
+    scalers = fp16_on_the_cpu(monkeypatch, TOO_LARGE)
+    recipe = replace(RECIPE, epochs=10, batch_size=24, precision="auto")
+
+    def stop(model, history):
+        if len(history) == 6:
+            raise KeyboardInterrupt  # before its checkpoint
+
+    monkeypatch.setattr(devices, "fast_precision", lambda device: "fp16")
+    undisturbed, _ = train(recipe)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, folder=tmp_path, after_epoch=stop)
+    kept = torch.load(tmp_path / "epoch_005" / "scaler.pt")
+    assert kept["scale"] < TOO_LARGE
+    monkeypatch.setattr(devices, "fast_precision", lambda device: "bf16")
+    resumed, _ = train(recipe, folder=tmp_path)
+    equal(resumed.state_dict(), undisturbed.state_dict())
+    assert scalers[2].state_dict() == scalers[0].state_dict() != kept
+
+
+def test_labels_may_be_a_view(tmp_path):
+    features, labels = small_sounds()
+    train(replace(RECIPE, epochs=1), labels=labels.repeat_interleave(2)[::2], folder=tmp_path)

@@ -596,20 +596,23 @@ def test_what_validation_clips_chose():
 
 
 def test_a_single_model_does_as_well_as_people():
-    """Under one recipe, as a mean of three seeds, in less than ten minutes a fold; and where each fold chose for itself."""
+    """Under one recipe, as a mean of five seeds, in less than ten minutes a fold; and where each fold chose for itself."""
     of, averaged = of_pretrained_vit("recipe"), dict(list(recorded.read("averaged").groupby(["variant", "model"])))
     line = recorded.summary(of[CHOSEN]).iloc[0]
-    assert (line["folds"], line["seeds"]) == (5, 3)
-    assert recorded.percent(line["accuracy"]) == "96.2"
-    assert of[CHOSEN].groupby("seed")["accuracy"].mean().min() >= 0.957
-    assert np.ptp(of[CHOSEN].groupby("seed")["accuracy"].mean()) <= 1 / 400 + 1e-9
+    assert (line["folds"], line["seeds"]) == (5, 5)
+    assert recorded.percent(line["accuracy"]) == "95.8"
+    assert line["accuracy"] >= 0.957
+    seeds = of[CHOSEN].groupby("seed")["accuracy"].mean()
+    assert [recorded.percent(share) for share in seeds] == ["96.0", "96.3", "96.3", "96.3", "94.0"]
     assert line["minutes"] < 10
     assert 1.5 < line["minutes"] / recorded.summary(of["without layer decay"]).iloc[0]["minutes"] < 2
-    gain = [round(100 * share, 1) for share in recorded.compare(of[CHOSEN], of["whole recipe"])]
-    assert gain == pytest.approx([2.6, 1.1, 4.2], abs=0.11)
+    for seeds, expected in (((0, 1, 2), [2.6, 1.1, 4.2]), ((0, 1, 2, 3, 4), [2.2, 0.7, 3.8])):
+        some = of[CHOSEN][of[CHOSEN]["seed"].isin(seeds)]
+        gain = [round(100 * share, 1) for share in recorded.compare(some, of["whole recipe"])]
+        assert gain == pytest.approx(expected, abs=0.11)
     convnet = recorded.read("esc10").query("pretrained and variant == 'full' and model == 'mobilenetv2_100'")
-    assert recorded.compare(of[CHOSEN], convnet)[0] == pytest.approx(0.017, abs=0.001)
-    for other in (of["without layer decay"], averaged[f"averaged, {CHOSEN}", PAIR], averaged["averaged", PAIR]):
+    pairs = averaged[f"averaged, {CHOSEN}", PAIR], averaged["averaged", PAIR]
+    for other in (of["without layer decay"], convnet, *pairs):
         low, high = recorded.compare(of[CHOSEN], other)[1:]
         assert low <= 0 <= high
     low, high = recorded.compare(of[CHOSEN].query("seed == 0"), of["patches that overlap"])[1:]
@@ -629,11 +632,13 @@ def test_fifty_epochs_of_it_are_no_better_on_the_test_folds_than_25():
         "95.8",
         "96.8",
         "96.3",
+        "96.3",
+        "96.3",
     ]
     tried = of_pretrained_vit("tuning")
     assert recorded.compare(tried[LONGER], tried[CHOSEN])[0] == pytest.approx(3 / 321)
-    difference, low, high = recorded.compare(of[LONGER], of[CHOSEN])
-    assert difference < 0.002
+    difference, low, high = recorded.compare(of[LONGER], of[CHOSEN])  # five seeds of each
+    assert difference < 0.01
     assert low < 0 < high
     assert recorded.compare(of[LONGER], of["whole recipe"])[1] > 0.01
     low, high = fine_tuning.bootstrap_interval(recorded.by_clip(of[LONGER]))
@@ -649,8 +654,9 @@ def test_averages_of_overlapping_vits_cannot_be_told_apart():
     three, five = of[f"three seeds averaged, {CHOSEN}", VIT], of[f"five seeds averaged, {CHOSEN}", VIT]
     both = of[f"three seeds averaged, {CHOSEN}", PAIR]
     assert [recorded.percent(rows["accuracy"].mean()) for rows in (three, five, both)] == ["97.0", "96.8", "96.8"]
-    low = recorded.compare(three, of_pretrained_vit("recipe")[CHOSEN])[1]
-    assert low == pytest.approx(0, abs=1e-9)  # begins at zero
+    singles = of_pretrained_vit("recipe")[CHOSEN]
+    assert recorded.compare(three, singles.query("seed < 3"))[1] == pytest.approx(0, abs=1e-9)  # begins at zero
+    assert recorded.compare(five, singles)[1] > 0.001
     low, high = recorded.compare(five, three)[1:]
     assert low <= 0 <= high
     longer, six = (
@@ -662,17 +668,23 @@ def test_averages_of_overlapping_vits_cannot_be_told_apart():
     for some in (both, longer, six):
         low, high = recorded.compare(some, three)[1:]
         assert low <= 0 <= high
-    assert recorded.compare(longer, of_pretrained_vit("recipe")[LONGER])[1] > 0.001  # one seed
+    long, singles = of[f"five seeds averaged, {LONGER}", VIT], of_pretrained_vit("recipe")[LONGER]
+    assert recorded.correct(long).sum() == 387
+    assert recorded.compare(longer, singles.query("seed < 3"))[1] > 0.001
+    for other in (singles, longer):  # two more seeds, and nothing is left of it
+        low, high = recorded.compare(long, other)[1:]
+        assert low <= 1e-9
+        assert high >= -1e-9
 
 
-def test_seventeen_models_miss_two_clips_together():
+def test_nineteen_models_miss_two_clips_together():
     here, right = session.PROFILES["laptop"], {}
     for member in itertools.chain(*(run.members for run in plans.averaged())):
         kept = recorded.answers(experiments.settings(member, here)[2])
         model = member.role, member.variant, member.seed
         right.setdefault(model, {})[member.fold] = kept["logits"].argmax(axis=1) == kept["labels"]
     answers = np.array([np.concatenate([folds[fold] for fold in sorted(folds)]) for folds in right.values()])
-    assert answers.shape == (17, 400)
+    assert answers.shape == (19, 400)
     assert (~answers).all(axis=0).sum() == 2
 
 
