@@ -13,6 +13,7 @@ from pathlib import Path
 import timm
 import torch
 from huggingface_hub import constants, try_to_load_from_cache
+from huggingface_hub.file_download import repo_folder_name
 from safetensors import SafetensorError, safe_open
 from timm.models import (
     build_model_with_cfg,
@@ -124,9 +125,10 @@ def create(name: str, session, *, pretrained: bool = True, **timm_arguments) -> 
         OSError: If a weights file is damaged, or the hub cannot be reached.
     """
     _check_name(name)
-    if not pretrained:
-        return timm.create_model(name, pretrained=False, **timm_arguments)
     file = _local_file(name, session.weights)
+    if not pretrained:  # the same layers as with the weights: the file beside them may ask for another padding
+        arguments = _extra(file).get("model_args", {}) if file else {}
+        return timm.create_model(name, pretrained=False, **arguments | timm_arguments)
     if file is not None:
         return _create_from(file, get_arch_name(name), timm_arguments)
     if not is_model_pretrained(name):
@@ -136,10 +138,19 @@ def create(name: str, session, *, pretrained: bool = True, **timm_arguments) -> 
         )
     if not locate(name, None):  # at once, and not after the hub's many attempts
         raise OSError(
-            f"the weights of {name!r} are not in the hub's cache and the hub does not answer: connect to it once, set "
-            f"VISION_WEIGHTS to a folder that holds {get_arch_name(name)}.*.safetensors, or use the offline profile"
+            f"the weights of {name!r} are not in the hub's cache and the hub does not answer: connect to it and start the "
+            f"session again, set VISION_WEIGHTS to a folder that holds {get_arch_name(name)}.*.safetensors, or use the "
+            "offline profile"
         )
-    return timm.create_model(name, pretrained=True, **timm_arguments)
+    try:
+        return timm.create_model(name, pretrained=True, **timm_arguments)
+    except SafetensorError as error:
+        repo, _, _ = get_pretrained_cfg(name).hf_hub_id.partition("@")
+        folder = repo_folder_name(repo_id=repo, repo_type="model")
+        raise OSError(
+            f"the weights of {name!r} in the hub's cache are damaged ({error}): remove the folder {folder} there, and they "
+            "are downloaded again"
+        ) from error
 
 
 def locate(name: str, folder: Path | None) -> str | None:
@@ -159,7 +170,7 @@ def locate(name: str, folder: Path | None) -> str | None:
     hub_id = get_pretrained_cfg(name).hf_hub_id
     if hub_id and _is_cached(hub_id):
         return "cache"
-    return "network" if _hub_answers() else None
+    return "network" if hub_answers() else None
 
 
 def _check_name(name: str) -> None:
@@ -244,8 +255,8 @@ def _is_cached(hub_id: str) -> bool:
 
 
 @cache
-def _hub_answers() -> bool:
-    """Whether the hub answers; asked once, a session has several models."""
+def hub_answers() -> bool:
+    """Whether the hub answers; asked once a session, which has several models."""
     try:
         return not constants.HF_HUB_OFFLINE and esc.reach(constants.ENDPOINT) is None
     except ConnectionError:

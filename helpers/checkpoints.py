@@ -4,13 +4,13 @@ A run's folder holds `configuration.json`, a lock while it is training, and the 
 written by Accelerate (model, optimiser, scaler, random states, schedule, history) and sealed by the sums of its files.
 """
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pooch
 from accelerate import Accelerator
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
@@ -125,29 +125,24 @@ def refuse_other(folder: Path, configuration: dict, accelerator: Accelerator) ->
         raise ValueError(
             f"{folder} holds checkpoints, but its {file.name} is missing or damaged: choose another folder, or delete it."
         ) from None
-    differences = [
-        f"{name} was {before.get(name)!r}, is {configuration.get(name)!r}"
-        for name in sorted(before.keys() | configuration.keys())
-        if before.get(name) != configuration.get(name)
-    ]
-    if differences:
+    names = sorted(before.keys() | configuration.keys())
+    different = [name for name in names if before.get(name) != configuration.get(name)]
+    if different:
+        said = "; ".join(f"{name} was {before.get(name)!r}, is {configuration.get(name)!r}" for name in different)
+        anew = "create the model anew after the same seed to go on, " if different == ["start"] else ""
         raise ValueError(
-            f"{folder} holds checkpoints of another configuration ({'; '.join(differences)}): choose another folder, or delete it."
+            f"{folder} holds checkpoints of another configuration ({said}): {anew}choose another folder, or delete it."
         )
 
 
 def _sums(folder: Path) -> dict[str, str]:
-    return {path.name: _sum(path) for path in sorted(folder.iterdir()) if path.name != SEAL}
-
-
-def _sum(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    return {path.name: pooch.file_hash(path) for path in sorted(folder.iterdir()) if path.name != SEAL}
 
 
 def _is_whole(checkpoint: Path) -> bool:
     """Whether all that was sealed is there as it was; what a file manager adds does no harm."""
     try:
         sealed = json.loads((checkpoint / SEAL).read_text(encoding="utf-8"))
-        return bool(sealed) and all(_sum(checkpoint / name) == wanted for name, wanted in sealed.items())
+        return bool(sealed) and all(pooch.file_hash(checkpoint / name) == wanted for name, wanted in sealed.items())
     except (OSError, ValueError):
         return False

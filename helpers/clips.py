@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from html import escape
@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from scipy.signal import resample_poly
 from sklearn.model_selection import StratifiedGroupKFold
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn import functional as F
 from torchaudio.functional import resample
@@ -192,14 +193,20 @@ def load(name: str, *, sample_rate: int = 16_000, root: Path | str | None = None
         version = esc.manifest(name, folder)
         bark = int(np.flatnonzero((table["recording"] == "30226") & (table["take"] == "A"))[0])
 
-    def make(path: str) -> Tensor:
+    def read(path: str) -> Tensor:
         if folder:
             return read_clip(folder / path, sample_rate)
         return _resample(torch.from_numpy(synthetic.clip(path)), synthetic.SAMPLE_RATE, sample_rate)
 
+    def make() -> dict[str, Tensor]:
+        # float32: in float16, rounding noise would stand 70 dB below a loud clip, and a log-mel shows more than that.
+        bar = tqdm(table["path"], "waveforms", unit="clip", delay=3, mininterval=1, leave=False)
+        with threadpool_limits(1):  # a clip is too short to share, and two processes would wait for one another
+            return {f"{i:05d}": read(path) for i, path in enumerate(bar)}
+
     digest = hashlib.sha256(version.read_bytes()).hexdigest()[:12]  # other sounds, another file
     file = cache / f"{name}-{sample_rate}Hz-v{CACHE_VERSION}-{digest}.safetensors"
-    waveforms = _cached(file, table["path"], make)
+    waveforms = [waveform for _, waveform in sorted(cached(file, make).items())]
     return Clips(name, int(sample_rate), table, PLACES[place], bark, folder, waveforms)
 
 
@@ -239,33 +246,25 @@ def whole(file: Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
-def _cached(file: Path, paths: Iterable[str], make: Callable[[str], Tensor]) -> list[Tensor]:
-    """Waveforms from a memory-mapped file; where there is none, one is written.
+def cached(file: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Tensors from a memory-mapped safetensors file; where there is no whole one, they are made and written.
 
-    float32: in float16, rounding noise would stand 70 dB below a loud clip, and a log-mel shows more than that.
+    Mapped, not copied: a process that writes to one changes its own copy.
+
+    Raises:
+        OSError: If the file cannot be written.
     """
     try:
-        return _read_cache(file)
+        return load_file(file)
     except (FileNotFoundError, SafetensorError):  # not there, or not whole
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # a clip is too short to share, and two processes would wait for one another
-        try:
-            bar = tqdm(paths, "waveforms", unit="clip", delay=3, mininterval=1, leave=False)
-            waveforms = [make(path) for path in bar]
-        finally:
-            torch.set_num_threads(threads)
+        tensors = make()
     try:
         with whole(file) as part:
-            save_file({f"{i:05d}": waveform for i, waveform in enumerate(waveforms)}, part)
+            save_file(tensors, part)
     except (OSError, SafetensorError) as error:
         if isinstance(error, PermissionError) and file.is_file():
-            return waveforms  # Windows replaces no file that another process has mapped, and that one is good
-        need = f"{1 + sum(w.nbytes for w in waveforms) // 10**6} MB must be free and writable there"
+            return tensors  # Windows replaces no file that another process has mapped, and that one is good
+        need = f"{1 + sum(tensor.nbytes for tensor in tensors.values()) // 10**6} MB must be free and writable there"
         way_out = "make room, or name another folder in AUDIO_CACHE."
-        raise OSError(f"waveforms could not be kept in {file.parent} ({error}): {need}; {way_out}") from error
-    return _read_cache(file)
-
-
-def _read_cache(file: Path) -> list[Tensor]:
-    tensors = load_file(file)  # mapped, not copied; a process that writes to one changes its own copy
-    return [tensors[key] for key in sorted(tensors)]
+        raise OSError(f"{file.name} could not be kept in {file.parent} ({error}): {need}; {way_out}") from error
+    return load_file(file)

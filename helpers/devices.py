@@ -8,7 +8,7 @@ from functools import cache
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import DataLoaderConfiguration, broadcast_object_list
+from accelerate.utils import DataLoaderConfiguration, GradientAccumulationPlugin, broadcast_object_list
 from accelerate.utils.memory import should_reduce_batch_size
 from torch import nn
 
@@ -43,17 +43,23 @@ def bf16_gain() -> float:
     return min(seconds[torch.float32]) / min(seconds[torch.bfloat16])
 
 
-def suit_cpu(model: nn.Module) -> None:
+@contextmanager
+def suited(model: nn.Module, device: torch.device) -> Iterator[None]:
     """Arrange a model so that it trains faster on a CPU; what it computes stays the same, to rounding.
 
     PyTorch's attention in one piece has a slow backward there: timm's way in steps, product, softmax, product, takes a
     half to a third of its time in bf16, and the whole ViT-Tiny trained 1.4 to 1.7 times as fast. Convolutions with their
     channels last made MobileNetV2 up to 1.4 times as fast. One core of an AMD EPYC with AVX-512 BF16.
     """
-    for module in model.modules():
-        if hasattr(module, "fused_attn"):
-            module.fused_attn = False
-    model.to(memory_format=torch.channels_last)
+    if device.type == "cpu":
+        for module in model.modules():
+            if hasattr(module, "fused_attn"):
+                module.fused_attn = False  # and stays so
+        model.to(memory_format=torch.channels_last)
+    try:
+        yield
+    finally:
+        model.to(memory_format=torch.contiguous_format)
 
 
 @contextmanager
@@ -74,7 +80,7 @@ def accelerated(*, precision: str, begun: str | None, batch_size: int, seed: int
     before = dict(state)
     state.clear()
     try:
-        process = Accelerator()  # of any precision, to see where we are
+        process = Accelerator(mixed_precision="no")  # to see where we are, whatever precision the environment names
         if precision == "auto":  # the first process looks and decides for all
             found = (begun or fast_precision(process.device)) if process.is_main_process else None
             precision = broadcast_object_list([found])[0]
@@ -85,9 +91,12 @@ def accelerated(*, precision: str, begun: str | None, batch_size: int, seed: int
         state.clear()
         # The order of the clips is drawn from seed + epoch: another seed has the same orders, some epochs earlier or later.
         batches = DataLoaderConfiguration(split_batches=True, use_seedable_sampler=True, data_seed=seed)
-        yield Accelerator(mixed_precision=precision, dataloader_config=batches)
+        settings = {"mixed_precision": precision, "dataloader_config": batches}
+        # An update a batch, whatever the environment says.
+        yield Accelerator(**settings, gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1))
     except (RuntimeError, MemoryError) as error:
-        if not isinstance(error, MemoryError) and not should_reduce_batch_size(error):
+        windows = "not enough memory" in str(error)  # what PyTorch says there; Accelerate does not know it
+        if not (isinstance(error, MemoryError) or windows or should_reduce_batch_size(error)):
             raise
         raise MemoryError(
             f"A batch of {batch_size} clips does not fit into memory: halve batch_size, and lr with it."
@@ -95,14 +104,3 @@ def accelerated(*, precision: str, begun: str | None, batch_size: int, seed: int
     finally:
         state.clear()
         state.update(before)
-
-
-@contextmanager
-def suited(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """On a CPU `suit_cpu`; at the end the layout in memory is contiguous, and attention stays in steps."""
-    if device.type == "cpu":
-        suit_cpu(model)
-    try:
-        yield
-    finally:
-        model.to(memory_format=torch.contiguous_format)

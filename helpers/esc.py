@@ -44,6 +44,7 @@ ESC50_SHAPE = {"clips": 2000, "classes": 50, "folds": 5}
 ESC50_COLUMNS = ["filename", "fold", "target", "category", "src_file", "take"]
 CONNECT_SECONDS = 4.0  # a dead network is noticed before a reader wonders
 STALL_SECONDS = 20.0  # a download that stands still for so long is given up
+CANNOT_WRITE = (errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def named_folder(variable: str, given: Path | str | None = None) -> Path | None:
@@ -177,6 +178,8 @@ def download(name: str, cache: Path, *, url: str | None = None) -> Path:
         )
         if by_hand.is_file():
             source, again = by_hand, f"remove that file, or replace it by {url} ({archive.megabytes} MB)"
+        if isinstance(error, OSError) and error.errno in CANNOT_WRITE:
+            again = f"{cache} takes no files: set AUDIO_CACHE to a folder that can be written to and has room"
         way_out = f"{again}, or go on with generated sounds, profile 'offline'."
         raise OSError(f"{name} could not be had from {source} ({_reason(error)}): {way_out}") from error
 

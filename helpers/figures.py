@@ -26,9 +26,7 @@ COLORS = {
     "random": "#999999",
     "interpolated": "#0072B2",
     "cropped": "#E69F00",
-    "shuffled": "#CC79A7",
     "trapped": "#D55E00",
-    "re-initialised": "#999999",
     "vit": "#0072B2",
     "deit": "#009E73",
     "convnet": "#D55E00",
@@ -260,21 +258,20 @@ def plot_map(
 ) -> Figure:
     """Clips as points (clips, 2), a colour and a marker for each class; `chosen` is ringed, a line leads to `other`."""
     ax = ax or new_axes(6.4, 4.6)
-    styles = zip(
-        ("#000000", "#E69F00", "#56B4E9", "#009E73", "#7F6A00", "#0072B2", "#D55E00", "#CC79A7", "#777777", "#882255"),
-        "os^vDP<X>*",
-        strict=True,
-    )
-    for label, (name, (color, marker)) in enumerate(zip(class_names, styles, strict=False)):
+    colors = "#000000 #E69F00 #56B4E9 #009E73 #7F6A00 #0072B2 #D55E00 #CC79A7 #777777 #882255".split()
+    for label, name in enumerate(class_names):
+        round_, place = divmod(label, 10)  # after ten classes the colours return, with other markers
         x, y = points[labels == label].T
-        ax.plot(x, y, marker, color=color, label=name, markersize=6, alpha=0.75, markeredgewidth=0)
+        look = {"color": colors[place], "marker": "os^vDP<X>*"[(place + round_) % 10], "linestyle": "none"}
+        ax.plot(x, y, label=name, markersize=6, alpha=0.75, markeredgewidth=0, **look)
     if chosen is not None:
         ax.plot(*points[chosen], "o", markersize=18, markerfacecolor="none", markeredgecolor="black", markeredgewidth=2)
     if other is not None:
         ax.plot(*points[[chosen, other]].T, color="white", linewidth=4, zorder=4)
         ax.plot(*points[[chosen, other]].T, color="black", linewidth=2, zorder=5)
     ax.set(title=title, xlabel="first axis (no unit)", ylabel="second axis (no unit)", xticks=[], yticks=[])
-    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, frameon=False)
+    columns = -(-len(class_names) // 20)
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, frameon=False, ncols=columns)
     return ax.figure
 
 

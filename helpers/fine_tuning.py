@@ -168,9 +168,11 @@ def train(
         augment = make_augment(recipe, num_classes=num_classes, std=std)
         settings = asdict(recipe) | {"precision": accelerator.mixed_precision}
         settings |= {"num_classes": num_classes, "mean": mean, "std": std}
+        own = {"forward": model.forward} if "forward" in vars(model) else {}
         trained, optimizer, loader = accelerator.prepare(model, optimizer, loader)
         for left in ("forward", "_original_forward", "_is_accelerate_prepared"):
             vars(model).pop(left, None)  # the loop casts, and the model may be trained again, on another device
+        vars(model).update(own)
         history = History()
         accelerator.register_for_checkpointing(scheduler, history)
         with checkpoints.claim(folder, accelerator) as place:

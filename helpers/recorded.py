@@ -35,7 +35,7 @@ COLUMNS = {
     "minutes": float,
     "clips_per_second": float,
     "device": str,
-    "precision": str,
+    "precision": str,  # as Accelerate names it: "no" is float32
     "profile": str,
     "torch": str,
     "timm": str,

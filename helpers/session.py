@@ -53,7 +53,6 @@ class Session:
     device: torch.device = torch.device("cpu")
     data: Path | None = None
     weights: Path | None = None
-    cache: Path = Path()
     runs: Path = Path()
 
     @property
@@ -141,6 +140,7 @@ def resolve(profile: str = "auto") -> tuple[Session, dict[str, str]]:
     device = _device()
     name, strict, reason = _choose(profile, device)
     data, weights = folder("AUDIO_DATA"), folder("VISION_WEIGHTS")
+    backbones.hub_answers.cache_clear()  # there may be a network since the last start
     chosen, lines = {}, {"profile": f"{name}, {reason}", "device": describe(device)}
     for role, title in ROLES.items():
         source, lines[title] = _first(role, name, strict, lambda model: backbones.locate(model, weights))
@@ -151,7 +151,7 @@ def resolve(profile: str = "auto") -> tuple[Session, dict[str, str]]:
         lines["profile"] = f"offline, because nothing of {name} can be had here"
         name = "offline"
     runs = esc.named_folder("RUNS") or esc.PROJECT / "runs"
-    places = {"device": device, "data": data, "weights": weights, "cache": clips.cache_folder(), "runs": runs}
+    places = {"device": device, "data": data, "weights": weights, "runs": runs}
     here = replace(PROFILES[name], **chosen, **places)
     n_mels, frames = here.img_size
     step = 1000 * here.hop_length / here.sample_rate

@@ -114,28 +114,16 @@ def features(
     digest = hashlib.sha256(json.dumps([log_mel.settings, num_samples], sort_keys=True).encode())
     digest.update(sounds.table.to_csv().encode())
     digest.update(sounds.waveforms(sounds.sample_rate // 2).numpy())  # decoded in another way, other features
-    path = folder / f"{sounds.name}-{sounds.sample_rate}Hz-log-mel-{digest.hexdigest()[:12]}.npy"
-    if path.exists():
-        return torch.from_numpy(np.load(path))
-    device = next(log_mel.buffers()).device
-    batches = torch.arange(len(sounds)).split(batch_size)
-    batches = tqdm(batches, desc="log-mel", unit="batch", delay=3, leave=False)  # silent when it is quick
-    waveforms = (sounds.waveforms(num_samples, batch.numpy()) for batch in batches)
-    made = torch.cat([log_mel(some.to(device)).half().cpu() for some in waveforms])
-    _save_whole(path, made.numpy())
-    return made
+    path = folder / f"{sounds.name}-{sounds.sample_rate}Hz-log-mel-{digest.hexdigest()[:12]}.safetensors"
 
+    def make() -> dict[str, Tensor]:
+        device = next(log_mel.buffers()).device
+        batches = torch.arange(len(sounds)).split(batch_size)
+        batches = tqdm(batches, desc="log-mel", unit="batch", delay=3, leave=False)  # silent when it is quick
+        waveforms = (sounds.waveforms(num_samples, batch.numpy()) for batch in batches)
+        return {"log_mel": torch.cat([log_mel(some.to(device)).half().cpu() for some in waveforms])}
 
-def _save_whole(path: Path, array: np.ndarray) -> None:
-    try:
-        with clips.whole(path) as part, part.open("wb") as file:
-            np.save(file, array)
-    except OSError as error:
-        if not path.exists():  # on Windows another process may have been first and be reading
-            raise OSError(
-                f"The features ({array.nbytes / 1e6:.0f} MB) cannot be written to {path.parent} ({error.strerror or error}): "
-                "make room there, or name another folder in AUDIO_CACHE."
-            ) from error
+    return clips.cached(path, make)["log_mel"]
 
 
 def fit_statistics(features: Tensor) -> tuple[float, float]:

@@ -42,23 +42,23 @@ def test_the_nano_models_are_registered_under_names_of_their_own():
 
 
 def test_places_are_told_in_the_order_in_which_create_looks(folder, monkeypatch):
-    monkeypatch.setattr(backbones, "_hub_answers", lambda: False)
+    monkeypatch.setattr(backbones, "hub_answers", lambda: False)
     monkeypatch.setattr(backbones, "_is_cached", lambda hub_id: hub_id.startswith("timm/resnet18"))
     assert backbones.locate("test_vit", folder) == "VISION_WEIGHTS"
     assert backbones.locate("test_vit.made_up", folder) == "VISION_WEIGHTS"
     assert backbones.locate("test_vit", None) is None
     assert backbones.locate("resnet18", folder) == "cache"
     assert backbones.locate("vit_nano_patch16_224", folder) == "embedded"
-    monkeypatch.setattr(backbones, "_hub_answers", lambda: True)
+    monkeypatch.setattr(backbones, "hub_answers", lambda: True)
     assert backbones.locate("test_vit", None) == "network"
 
 
 def test_an_offline_hub_is_not_asked(monkeypatch):
-    backbones._hub_answers.cache_clear()
+    backbones.hub_answers.cache_clear()
     monkeypatch.setattr(backbones.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(esc, "reach", lambda url: pytest.fail("the hub was asked"))
     assert backbones.locate("resnet18.a1_in1k", None) in (None, "cache")
-    backbones._hub_answers.cache_clear()
+    backbones.hub_answers.cache_clear()
 
 
 def test_a_name_that_is_looked_up_for_ever_is_not_waited_for(monkeypatch):
@@ -68,16 +68,30 @@ def test_a_name_that_is_looked_up_for_ever_is_not_waited_for(monkeypatch):
         time.sleep(2)
         raise socket.gaierror
 
-    backbones._hub_answers.cache_clear()
+    backbones.hub_answers.cache_clear()
     monkeypatch.setattr(backbones.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(backbones.constants, "ENDPOINT", "http://hub.invalid")
     monkeypatch.setattr(esc, "CONNECT_SECONDS", 0.2)
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     monkeypatch.setenv("NO_PROXY", "*")
     begun = time.monotonic()
-    assert backbones._hub_answers() is False
+    assert backbones.hub_answers() is False
     assert time.monotonic() - begun < 1.5
-    backbones._hub_answers.cache_clear()
+    backbones.hub_answers.cache_clear()
+
+
+def test_weights_cut_short_in_the_hubs_cache_are_named_with_the_way_out(monkeypatch, tmp_path):
+    snapshot = tmp_path / "models--timm--resnet18.a1_in1k" / "snapshots" / "0123"
+    snapshot.mkdir(parents=True)
+    (snapshot / "model.safetensors").write_bytes(b'\x10\x00\x00\x00\x00\x00\x00\x00{"a":')
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs" / "main").write_text(snapshot.name, encoding="utf-8")
+    monkeypatch.setattr(backbones.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(backbones.constants, "HF_HUB_OFFLINE", True)
+    assert backbones.locate("resnet18.a1_in1k", None) == "cache"
+    with pytest.raises(OSError) as error:
+        backbones.create("resnet18.a1_in1k", NOWHERE)
+    assert "remove the folder models--timm--resnet18.a1_in1k" in one_sentence(error)
 
 
 def test_an_unknown_name_suggests_the_nearest():
@@ -88,7 +102,7 @@ def test_an_unknown_name_suggests_the_nearest():
 
 
 def test_a_model_without_a_hub_says_the_ways_out(monkeypatch):
-    monkeypatch.setattr(backbones, "_hub_answers", lambda: False)
+    monkeypatch.setattr(backbones, "hub_answers", lambda: False)
     monkeypatch.setattr(backbones, "_is_cached", lambda hub_id: False)
     with pytest.raises(OSError) as error:
         backbones.create("convnext_tiny", NOWHERE)
@@ -111,6 +125,15 @@ def test_a_file_of_the_folder_comes_first_with_what_its_json_says(folder, name):
     assert model.blocks[0].mlp.drop1.p == 0.1
     assert tuple(model.pretrained_cfg["std"]) == (0.25,) * 3
     assert model.num_classes == 10
+
+
+def test_without_its_weights_a_model_of_the_folder_has_the_layers_that_its_json_says(folder):
+    model = backbones.create("test_vit", SimpleNamespace(weights=folder), pretrained=False, num_classes=10)
+    assert model.blocks[0].mlp.drop1.p == 0.1
+    stored = load_file(folder / "test_vit.made_up.safetensors")
+    assert not torch.equal(model.pos_embed, stored["pos_embed"])
+    other = backbones.create("test_vit", SimpleNamespace(weights=folder), pretrained=False, proj_drop_rate=0.2)
+    assert other.blocks[0].mlp.drop1.p == 0.2
 
 
 def test_another_model_of_the_folder_goes_on_to_the_next_place(folder):

@@ -321,7 +321,7 @@ def test_full_disk_is_told_and_leaves_nothing(small_esc10, monkeypatch):
 
 
 def test_cache_that_is_no_folder_is_told(small_esc10):
-    with pytest.raises(OSError, match="waveforms could not be kept") as caught:
+    with pytest.raises(OSError, match="could not be kept") as caught:
         clips.load("esc10", root=small_esc10, cache=small_esc10 / "manifest.csv")
     one_sentence(caught.value, "manifest.csv", "AUDIO_CACHE")
 

@@ -256,9 +256,20 @@ def test_full_disk_while_downloading_and_unpacking(published, serve, tmp_path, m
             patch.setattr(owner, name, full)
             with pytest.raises(OSError, match="the disk is full") as caught:
                 clips.load("esc10")
-        one_sentence(caught.value, "42 MB", str(tmp_path / "cache"))
+        one_sentence(caught.value, "AUDIO_CACHE", str(tmp_path / "cache"))
         assert left_behind(tmp_path) == []
     assert len(clips.load("esc10")) == 8
+
+
+def test_a_cache_that_may_not_be_written_to_names_the_variable(published, serve, tmp_path, monkeypatch):
+    def refused(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    serve(whole(published))
+    monkeypatch.setattr(esc.tempfile, "TemporaryDirectory", refused)
+    with pytest.raises(OSError, match="Permission denied") as caught:
+        clips.load("esc10")
+    one_sentence(caught.value, "AUDIO_CACHE", str(tmp_path / "cache"))
 
 
 SECOND_READER = """

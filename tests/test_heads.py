@@ -353,3 +353,10 @@ def test_fold_dots_stand_in_the_order_of_the_table():
     assert axes.lines[0].get_xdata().tolist() == [0.8]
     figure.canvas.draw()
     assert axes.get_xticklabels()[-1].get_text().endswith("%")
+
+
+def test_a_map_of_more_classes_than_colours_draws_them_all_each_with_its_own_look():
+    names, labels = [f"class {place}" for place in range(50)], np.arange(100) % 50
+    axes = figures.plot_map(np.random.default_rng(0).normal(size=(100, 2)), labels, names, title="").axes[0]
+    assert [len(line.get_xdata()) for line in axes.lines] == [2] * 50
+    assert len({(line.get_color(), line.get_marker()) for line in axes.lines}) == 50

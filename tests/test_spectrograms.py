@@ -4,7 +4,6 @@ import math
 import multiprocessing
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -121,7 +120,7 @@ def test_features_are_made_once_and_then_read(tmp_path, monkeypatch):
     torch.testing.assert_close(first.float(), log_mel(clips.waveforms(4_000)), atol=1e-2, rtol=1e-3)
     monkeypatch.setattr(LogMel, "forward", lambda *_: pytest.fail("computed again"))
     assert torch.equal(spectrograms.features(clips, log_mel, seconds=0.5, cache=tmp_path), first)
-    assert [path.suffix for path in tmp_path.iterdir()] == [".npy"]
+    assert [path.suffix for path in tmp_path.iterdir()] == [".safetensors"]
 
 
 def test_other_sound_settings_or_length_make_other_files(tmp_path):
@@ -146,15 +145,24 @@ def test_two_processes_fill_one_cache_and_both_end_well(tmp_path):
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         sums = pool.map(make_features, [tmp_path] * 2, chunksize=1)
     assert sums[0] == sums[1]
-    assert [path.suffix for path in tmp_path.iterdir()] == [".npy"]
+    assert [path.suffix for path in tmp_path.iterdir()] == [".safetensors"]
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:500], lambda content: b"", lambda content: b"no features"])
+def test_damaged_features_are_made_again(tmp_path, damage):
+    whole = make_features(tmp_path)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(damage(file.read_bytes()))
+    assert make_features(tmp_path) == whole
+    assert file.stat().st_size > 500
 
 
 def test_a_full_disk_is_named_and_leaves_nothing_behind(tmp_path, monkeypatch):
-    def full(file, array):
-        file.write(b"half")
+    def full(tensors, file):
+        file.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "save", full)
+    monkeypatch.setattr(spectrograms.clips, "save_file", full)
     with pytest.raises(OSError, match=r"^[^\n]*No space left on device[^\n]*AUDIO_CACHE"):
         spectrograms.features(few_clips(), LogMel(**SMALL), seconds=0.5, cache=tmp_path)
     assert not list(tmp_path.iterdir())

@@ -7,7 +7,7 @@ attention as separate products, float32. All ways train one backbone with `fine_
 on all cores or the GPU, in turns; the median of the rounds counts, and the ratios are what to read. The share of the peak
 is that of the products (counted by torch) in what the same machine reaches on one large product of matrices, measured
 beside them in the same precision. The last line is the way of this series on a GPU, the one before it that on a CPU, where
-attention in one piece has a slow backward (`devices.suit_cpu`). That no accuracy is lost on the way is for `experiments/recipe.csv` to show, as far as it goes.
+attention in one piece has a slow backward (`devices.suited`). That no accuracy is lost on the way is for `experiments/recipe.csv` to show, as far as it goes.
 """
 
 import argparse
