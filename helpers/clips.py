@@ -86,8 +86,10 @@ def fix_length(waveform: Tensor, num_samples: int, mode: str = "repeat") -> Tens
         mode: "repeat" plays it again from its start, "pad" adds silence. Both act on the waveform:
             a zero is silence there, but loud in a logarithmic spectrogram.
     """
-    if num_samples < 1:
-        raise ValueError(f"num_samples must be at least 1, got {num_samples}.")
+    if not isinstance(num_samples, Integral) or num_samples < 1:
+        raise ValueError(
+            f"num_samples must be a whole number from 1, such as round(seconds * sample_rate), got {num_samples}."
+        )
     if waveform.shape[-1] == 0:
         raise ValueError(f"waveform must hold at least one sample, got shape {tuple(waveform.shape)}.")
     if mode == "pad":

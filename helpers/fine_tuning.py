@@ -282,10 +282,19 @@ def cross_validate(
     return pd.DataFrame(rows)
 
 
-def bootstrap_interval(correct: np.ndarray) -> tuple[float, float]:
-    """95 % interval of the accuracy on very many clips of the same kind: from `correct`, one bool (or mean over seeds) a clip."""
-    values = np.asarray(correct, dtype=float)
-    return tuple(bootstrap((values,), np.mean, n_resamples=10_000, method="percentile", rng=0).confidence_interval)
+def bootstrap_interval(correct: np.ndarray, groups: np.ndarray | None = None) -> tuple[float, float]:
+    """95 % interval of the accuracy on very many clips of the same kind.
+
+    Args:
+        correct: One bool, or mean over seeds, a clip.
+        groups: One value a clip, such as its recording: clips of one group are drawn together. Without, one by one.
+    """
+    values, how = np.asarray(correct, dtype=float), {"n_resamples": 10_000, "method": "percentile", "rng": 0}
+    if groups is None:
+        return tuple(bootstrap((values,), np.mean, **how).confidence_interval)
+    totals = pd.DataFrame({"right": values, "clips": 1.0}).groupby(np.asarray(groups)).sum().to_numpy().T
+    share = lambda right, clips, axis: right.sum(axis=axis) / clips.sum(axis=axis)  # noqa: E731
+    return tuple(bootstrap(totals, share, paired=True, **how).confidence_interval)
 
 
 def _checked(labels: Tensor | np.ndarray, features: Tensor, num_classes: int) -> Tensor:

@@ -196,6 +196,7 @@ def test_fix_length_crops_repeats_and_pads():
     ("waveform", "num_samples", "mode", "words"),
     [
         (torch.ones(3), 0, "repeat", "num_samples"),
+        (torch.ones(3), 5.12 * 16_000, "repeat", r"round\(seconds \* sample_rate\), got 81920.0"),
         (torch.ones(2, 0), 5, "repeat", "at least one sample"),
         (torch.ones(3), 5, "mirror", "'repeat' or 'pad'"),
     ],

@@ -520,6 +520,18 @@ def test_the_bootstrap_interval_agrees_with_the_binomial():
     assert (low, high) == pytest.approx((0.9 - error, 0.9 + error), abs=0.004)
 
 
+def test_clips_that_are_drawn_together_widen_the_interval():
+    correct = np.random.default_rng(0).random(200) < 0.9
+    low, high = fine_tuning.bootstrap_interval(correct)
+    alone = fine_tuning.bootstrap_interval(correct, groups=np.arange(200))
+    assert alone == pytest.approx((low, high), abs=0.006)
+    pairs = fine_tuning.bootstrap_interval(np.repeat(correct, 2), groups=np.repeat(np.arange(200), 2))
+    assert pairs == pytest.approx((low, high), abs=0.006)  # of each clip twice nothing is learnt
+    together = np.repeat([True, True, True, False], 50), np.repeat(np.arange(8), 25)
+    wide = fine_tuning.bootstrap_interval(*together)
+    assert wide[1] - wide[0] > 3 * np.subtract(*fine_tuning.bootstrap_interval(together[0])[::-1])
+
+
 def test_mixed_precision_leaves_the_model_as_it_found_it():
     model, _ = train(replace(RECIPE, epochs=1, precision="bf16"))
     left = {name for name in vars(model) if "forward" in name or "accelerate" in name}

@@ -56,12 +56,16 @@ def _faults_of_head(answer: Callable, embed_dim: int, num_classes: int) -> dict[
         last[-1].normal_()  # as if it had learnt something
     logits, louder = head(features), head(10 * features)
     in_training = head.train()(features)
+    with torch.no_grad():
+        last[-1].mul_(-2)
+    doubled = head.eval()(features)
     sums = logits.sum(dim=1), logits.exp().sum(dim=1)  # of probabilities, of their logarithms
     return {
         SOFTMAX: any(torch.allclose(one, torch.ones(64), atol=1e-4) for one in sums),
-        AFTER_LINEAR: bool((logits >= 0).all()),
+        DEAD: not logits.any(),
         NO_NORM: not torch.allclose(logits, louder, atol=1e-2),
         RANDOM: abs(first_loss - math.log(num_classes)) > 1e-5,
+        AFTER_LINEAR: not torch.allclose(doubled, -2 * logits, rtol=1e-3, atol=1e-3),
         FROZEN: not all(weight.requires_grad for weight in head.parameters()),
         NO_DROPOUT: torch.equal(in_training, logits),
         LATE_DROPOUT: bool((in_training == 0).any()),
@@ -70,7 +74,8 @@ def _faults_of_head(answer: Callable, embed_dim: int, num_classes: int) -> dict[
 
 SOFTMAX = "There is a softmax at the end. `cross_entropy` applies its own: a head gives logits."
 NO_NORM = "The logits grow with the features: begin with a LayerNorm (a batch norm would use stored statistics)."
-AFTER_LINEAR = "No logit is ever negative: nothing belongs after the linear layer."
+AFTER_LINEAR = "Something follows the linear layer: its values are the logits, as they are."
+DEAD = "The norm's own weight is zero as well, so nothing gets through: set the linear layer alone to zero."
 NO_LINEAR = "There is no linear layer that ends in the classes: its weight would have `num_classes` rows."
 RANDOM = "The first loss is not ln(classes): `nn.Linear` starts with a random weight and bias; set both to zero."
 FROZEN = "Some weights are frozen (`requires_grad` is False): the head could not learn."
@@ -116,7 +121,7 @@ def check_replace_both_heads(answer) -> Verdict:
 def _faults_of_model(answer: Callable, num_classes: int) -> dict[str, bool] | None:
     sizes = {"embed_dim": 12, "depth": 1, "num_heads": 3, "img_size": 32, "num_classes": 7}
     model = timm.create_model("deit_tiny_distilled_patch16_224", **sizes)
-    old = model.head, model.head_dist
+    old, stem = (model.head, model.head_dist), model.patch_embed.proj.weight.detach().clone()
     result = answer(model, num_classes)
     if result is ... or (result is None and (model.head, model.head_dist) == old):
         return None
@@ -124,6 +129,8 @@ def _faults_of_model(answer: Callable, num_classes: int) -> dict[str, bool] | No
     widths = [one.in_features for one in (head, head_dist) if isinstance(one, nn.Linear)]
     if len(widths) < 2 or widths != [model.embed_dim] * 2:
         return {WIDTH: True}
+    if head.bias is None or head_dist.bias is None:
+        return {NO_BIAS: True}
     return {
         NEITHER: head is old[0] and head_dist is old[1],
         ONE_OLD.format("head", "head_dist"): head_dist.out_features != num_classes,
@@ -131,6 +138,8 @@ def _faults_of_model(answer: Callable, num_classes: int) -> dict[str, bool] | No
         SHARED: head.weight is head_dist.weight,
         RANDOM_WEIGHTS: bool(head.weight.any() or head_dist.weight.any()),
         RANDOM_BIASES: bool(head.bias.any() or head_dist.bias.any()),
+        ERASED: not torch.equal(model.patch_embed.proj.weight, stem),
+        FROZEN: not all(weight.requires_grad for one in (head, head_dist) for weight in one.parameters()),
         OLD_NUMBER: model.num_classes != num_classes,
         NOT_RETURNED: result is not model,
     }
@@ -141,17 +150,21 @@ NEITHER = "Neither head of the model that you were given is new: set `model.head
 ONE_OLD = "Only `{0}` is new. `{1}` still has the old classes, and a mean of the two cannot be taken."
 SHARED = "The two heads are one and the same module: what one learns, the other learns. Make two."
 RANDOM_WEIGHTS = "The weights are random, and the first loss is above ln(classes): set them to zero."
+NO_BIAS = "A head lacks its bias: `nn.Linear` has one unless you leave it out."
+ERASED = "Weights below the heads have changed, too: the pretrained model is what you want to keep."
 RANDOM_BIASES = "The biases still are random: set them to zero as well."
 OLD_NUMBER = "The heads are right, but `model.num_classes` still names the old number: timm and others read it."
 NOT_RETURNED = "The heads are right, but your function does not return the model: end it with `return model`."
 
 
-def _replace(*names: str, zero=("weight", "bias"), count=True, share=False, give_back=True) -> Callable:
+def _replace(
+    *names: str, zero=("weight", "bias"), count=True, share=False, give_back=True, bias=True, frozen=False
+) -> Callable:
     """Heads replaced by hand, with something forgotten."""
 
     def answer(model, num_classes):
         for name in names:
-            head = nn.Linear(model.embed_dim, num_classes)
+            head = nn.Linear(model.embed_dim, num_classes, bias=bias).requires_grad_(not frozen)
             for kind in zero:
                 nn.init.zeros_(getattr(head, kind))
             setattr(model, name, head)
@@ -171,6 +184,12 @@ def _narrow(model, num_classes):
 
 def _on_a_copy(model, num_classes):
     return _reset(copy.deepcopy(model), num_classes)
+
+
+def _zeroed(module):
+    for parameter in module.parameters():
+        nn.init.zeros_(parameter)
+    return module
 
 
 def _reset(model, num_classes):
@@ -241,7 +260,8 @@ MISTAKES: dict[str, dict[str, Any]] = {
     },
     "sound_head": {
         SOFTMAX: _sound_head(last=lambda: nn.LogSoftmax(dim=1)),
-        AFTER_LINEAR: _sound_head(last=nn.ReLU),
+        AFTER_LINEAR: _sound_head(last=nn.Tanh),
+        DEAD: lambda embed_dim, num_classes: _zeroed(_sound_head()(embed_dim, num_classes)),
         NO_NORM: _sound_head(norm=False),
         RANDOM: _sound_head(zero=("weight",)),
         FROZEN: _sound_head(frozen=True),
@@ -256,6 +276,9 @@ MISTAKES: dict[str, dict[str, Any]] = {
         SHARED: _replace("head", share=True),
         RANDOM_WEIGHTS: _reset,
         RANDOM_BIASES: _replace("head", "head_dist", zero=("weight",)),
+        NO_BIAS: _replace("head", "head_dist", zero=("weight",), bias=False),
+        ERASED: lambda model, num_classes: _zeroed(_reset(model, num_classes)),
+        FROZEN: _replace("head", "head_dist", frozen=True),
         OLD_NUMBER: _replace("head", "head_dist", count=False),
         NOT_RETURNED: _replace("head", "head_dist", give_back=False),
     },

@@ -276,7 +276,7 @@ def _predict(
     *,
     evaluation=True,
     sample_rate: Callable = lambda notes: notes["sample_rate"],
-    mode="repeat",
+    mode: str | None = "repeat",
     statistics: Callable = lambda x, notes: (notes["mean"], notes["std"]),
     squash: Callable = lambda logits: logits.softmax(dim=0),
     name: Callable = lambda notes, index: notes["class_names"][index],
@@ -285,7 +285,8 @@ def _predict(
 
     def answer(path, model, log_mel, notes):
         waveform = clips.read_clip(path, sample_rate(notes))
-        waveform = clips.fix_length(waveform, round(notes["seconds"] * notes["sample_rate"]), mode=mode)
+        if mode:
+            waveform = clips.fix_length(waveform, round(notes["seconds"] * notes["sample_rate"]), mode=mode)
         x = log_mel(waveform[None])
         x = spectrograms.standardize(x, *statistics(x, notes))
         model.train(not evaluation)
@@ -371,6 +372,9 @@ MISTAKES: dict[str, dict[str, Any]] = {
             statistics=lambda x, _: (0.0, 0.5)
         ),
         "Silence was added at the end; in training, short clips were repeated.": _predict(mode="pad"),
+        "The file has kept its own length: `clips.fix_length` brings it to that of the training clips.": _predict(
+            mode=None
+        ),
         "The file is read at another rate than `notes['sample_rate']`: all its pitches are wrong.": (
             _predict(sample_rate=lambda _: 16_000)
         ),
