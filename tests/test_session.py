@@ -131,3 +131,22 @@ def test_the_report_is_one_block_with_a_verdict_for_each_package():
     for package in ("torch", "torchaudio", "timm", "ipywidgets"):
         assert lines[package].endswith("OK"), lines[package]
     assert {"python", "profile", "device", "sound", "$HF_HOME", "cache"} <= set(lines)
+
+
+def test_the_hub_is_asked_again_at_each_start(monkeypatch):
+    """Offline first, then online, in one kernel."""
+    monkeypatch.setattr(clips, "locate", lambda name: "cache")
+    monkeypatch.setattr(backbones, "_is_cached", lambda hub_id: False)
+    monkeypatch.setattr(backbones.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(session, "_device", lambda: torch.device("cpu"))
+
+    def no_answer(url):
+        raise ConnectionError
+
+    monkeypatch.setattr(esc, "reach", no_answer)
+    assert session.resolve()[0].vit == session.PROFILES["offline"].vit
+    asked = []
+    monkeypatch.setattr(esc, "reach", asked.append)
+    assert session.resolve()[0].vit == LAPTOP.vit
+    assert len(asked) == 1  # for three models
+    backbones.hub_answers.cache_clear()
