@@ -7,7 +7,7 @@
 
 Environment variables. One that is set is looked at first and must be right; relative folders start at the project.
 
-    PROFILE          offline, laptop or gpu: the profile that `start()` takes, as strictly as if it were named there
+    PROFILE          offline, laptop, gpu or large: the profile that `start()` takes, as strictly as if it were named there
     AUDIO_DATA       the folder that holds `esc10/` and `esc50/`
     VISION_WEIGHTS   a folder of `<architecture>.<tag>.safetensors`, each with a `.json` of the same name where the model
                      needs more than timm's own configuration (`model_args`, `pretrained_cfg_overlay`)
@@ -25,10 +25,12 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import torch
 from packaging.requirements import Requirement
+from torch import Tensor
 
-from helpers import backbones, clips, esc
+from helpers import backbones, clips, esc, spectrograms
 
 ROLES = {"vit": "ViT", "deit": "DeiT", "convnet": "ConvNet"}
 
@@ -48,7 +50,7 @@ class Session:
     epochs: int
     seconds: float = 5.12
     n_mels: int = 128
-    log_floor: float = 1e-7  # least power before the logarithm
+    log_floor: float = 1e-2  # least power before the logarithm
     seed: int = 0
     device: torch.device = torch.device("cpu")
     data: Path | None = None
@@ -70,8 +72,51 @@ class Session:
         """The settings of `spectrograms.LogMel` for this profile."""
         return {name: getattr(self, name) for name in ("sample_rate", "n_fft", "hop_length", "n_mels", "log_floor")}
 
+    def load(self) -> "Data":
+        """Sounds, pictures, labels and folds: all that the lessons from 02 on start with. Test fold 1 stays out of the statistics."""
+        sounds = clips.load(self.dataset, sample_rate=self.sample_rate)
+        log_mel = spectrograms.features(sounds, spectrograms.LogMel(**self.log_mel), seconds=self.seconds)
+        train, test = sounds.split(test_fold=1)
+        mean, std = spectrograms.fit_statistics(log_mel[train])
+        labels, folds = (sounds.table[name].to_numpy() for name in ("label", "fold"))
+        pictures = spectrograms.standardize(log_mel, mean, std)
+        return Data(sounds, log_mel, pictures, torch.tensor(labels), folds, train, test, mean, std)
 
-# From the smallest to the largest: what one cannot have is replaced by what stands above it.
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """The clips of a session as a vision model reads them.
+
+    Attributes:
+        sounds: Table, waveforms, credits.
+        log_mel: Natural logarithm of power, (clips, 1, n_mels, frames).
+        pictures: The same, standardised with `mean` and `std` of the training clips.
+        labels: (clips,), whole numbers; `class_names` tells what they mean.
+        folds: (clips,), the official ones.
+        train, test: Indices of the clips outside and inside of fold 1.
+    """
+
+    sounds: clips.Clips
+    log_mel: Tensor
+    pictures: Tensor
+    labels: Tensor
+    folds: np.ndarray
+    train: np.ndarray
+    test: np.ndarray
+    mean: float
+    std: float
+
+    @property
+    def bark(self) -> Tensor:
+        """The dog bark that runs through the series, (1, 1, n_mels, frames), standardised."""
+        return self.pictures[[self.sounds.bark]]
+
+    @property
+    def class_names(self) -> list[str]:
+        return self.sounds.class_names
+
+
+# From the smallest to the largest: what one cannot have is replaced by what stands above it. `large` is taken by name only.
 PROFILES = {
     "offline": Session(
         profile="offline",
@@ -95,18 +140,16 @@ PROFILES = {
         hop_length=640,
         epochs=12,
     ),
-    "gpu": Session(
-        profile="gpu",
-        vit="vit_base_patch16_224.augreg2_in21k_ft_in1k",
-        deit="deit_base_distilled_patch16_224.fb_in1k",
-        convnet="convnext_tiny",
-        dataset="esc10",
-        sample_rate=32_000,
-        n_fft=2048,
-        hop_length=320,
-        epochs=25,
-    ),
 }
+PROFILES["gpu"] = replace(PROFILES["laptop"], profile="gpu", epochs=25)  # the same models and numbers, sooner
+PROFILES["large"] = replace(
+    PROFILES["gpu"],
+    profile="large",
+    vit="vit_base_patch16_224.augreg2_in21k_ft_in1k",
+    deit="deit_base_distilled_patch16_224.fb_in1k",
+    convnet="convnext_tiny",
+    hop_length=320,
+)
 SOUND = ("dataset", "sample_rate", "n_fft", "hop_length")
 SOURCES = clips.PLACES | {  # the places that `backbones.locate` and `clips.locate` name, in words
     "VISION_WEIGHTS": "from $VISION_WEIGHTS",
@@ -123,7 +166,7 @@ def start(profile: str = "auto") -> Session:
     """Choose device, profile, models and data for this machine, and print the choice with its reasons.
 
     Args:
-        profile: "offline", "laptop" or "gpu": exactly that. "auto": `$PROFILE` where it is set; else "gpu" with CUDA and
+        profile: "offline", "laptop", "gpu" or "large": exactly that. "auto": `$PROFILE` where it is set; else "gpu" with CUDA and
             "laptop" without, and what cannot be had is replaced by the next smaller profile's, each time with a line.
     Raises:
         ValueError: If there is no such profile.

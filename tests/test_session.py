@@ -1,5 +1,6 @@
 """The session chooses what this machine can have, says why, and is strict when a profile is named."""
 
+import math
 import subprocess
 import sys
 
@@ -35,7 +36,7 @@ def can_have(monkeypatch):
 
 
 LAPTOP = session.PROFILES["laptop"]
-GPU = session.PROFILES["gpu"]
+LARGE = session.PROFILES["large"]
 
 
 def test_without_anything_auto_is_offline_and_says_what_is_missing(can_have, capsys):
@@ -62,14 +63,38 @@ def test_sound_settings_follow_the_data_that_is_really_there(can_have):
     assert (here.profile, here.dataset, here.sample_rate) == ("laptop", "synthetic", 16_000)
 
 
-def test_a_gpu_falls_back_to_the_laptop_models_before_the_embedded_ones(can_have):
-    can_have(LAPTOP.vit, GPU.deit, "esc10", cuda=True)
+def test_a_gpu_runs_the_laptop_models_for_more_epochs(can_have):
+    can_have(LAPTOP.vit, LAPTOP.deit, "esc10", cuda=True)
     here = session.start()
-    assert (here.profile, here.vit, here.deit) == ("gpu", LAPTOP.vit, GPU.deit)
-    assert here.img_size == (128, 512)
+    assert (here.profile, here.vit, here.deit) == ("gpu", LAPTOP.vit, LAPTOP.deit)
+    assert here.img_size == LAPTOP.img_size
+    assert here.epochs > LAPTOP.epochs
 
 
-@pytest.mark.parametrize("profile", ["laptop", "gpu"])
+def test_large_models_are_taken_by_name_only(can_have):
+    can_have(LAPTOP.vit, LARGE.vit, LARGE.deit, LARGE.convnet, "esc10", cuda=True)
+    assert session.start().vit == LAPTOP.vit
+    here = session.start("large")
+    assert (here.vit, here.convnet, here.img_size) == (LARGE.vit, "convnext_tiny", (128, 512))
+
+
+def test_one_call_loads_what_the_lessons_start_with(can_have):
+    can_have()
+    here = session.start("offline")
+    data = here.load()
+    assert data.pictures.shape == (400, 1, *here.img_size)
+    assert torch.equal(data.bark[0], data.pictures[data.sounds.bark])
+    assert data.class_names[data.labels[data.sounds.bark]] == "dog bark"
+    train = data.pictures[data.train]
+    assert abs(train.mean()) < 1e-2
+    assert abs(train.std() - 0.5) < 1e-2
+    assert set(data.folds[data.test]) == {1}
+    assert len(data.train) + len(data.test) == len(data.labels) == len(data.folds)
+    floor = math.log(here.log_floor)
+    assert data.log_mel.min() == pytest.approx(floor, abs=1e-2)
+
+
+@pytest.mark.parametrize("profile", ["laptop", "gpu", "large"])
 def test_a_named_profile_raises_and_names_what_is_missing(can_have, profile):
     can_have("esc10")
     with pytest.raises(OSError, match=session.PROFILES[profile].vit):
@@ -84,10 +109,10 @@ def test_the_variable_is_as_strict_as_the_argument(can_have, monkeypatch):
     assert session.start("offline").profile == "offline"
 
 
-@pytest.mark.parametrize("name", ["large", "Laptop", ""])
+@pytest.mark.parametrize("name", ["huge", "Laptop", ""])
 def test_an_unknown_profile_lists_the_right_names(can_have, name):
     can_have()
-    with pytest.raises(ValueError, match="auto, offline, laptop, gpu"):
+    with pytest.raises(ValueError, match="auto, offline, laptop, gpu, large"):
         session.start(name)
 
 
@@ -110,7 +135,7 @@ def test_runs_may_lie_where_there_is_no_folder_yet(can_have, monkeypatch, tmp_pa
     assert session.start().runs == tmp_path / "drive"
 
 
-@pytest.mark.parametrize(("name", "frames"), [("offline", 256), ("laptop", 256), ("gpu", 512)])
+@pytest.mark.parametrize(("name", "frames"), [("offline", 256), ("laptop", 256), ("gpu", 256), ("large", 512)])
 def test_every_profile_gives_whole_patches(name, frames):
     here = session.PROFILES[name]
     assert here.img_size == (128, frames)

@@ -3,10 +3,11 @@
     python -m tools.notebooks run [--out build] [NAMES...]    executed copies, HTML pages and a table under build/
     python -m tools.notebooks store NAMES...                  run, and keep the outputs in the notebooks themselves
     python -m tools.notebooks format [--check]                one normal form for notebooks and code
+    python -m tools.notebooks measure [NAMES...]              how long each is, beside what it may be
     python -m tools.notebooks picture                         README.png anew, the opening figure of lesson 02
 
-A name is the start of a notebook's file name: 03 is enough. The environment (PROFILE, AUDIO_DATA, VISION_WEIGHTS)
-decides what the lessons run on.
+A name is the start of a notebook's name under notebooks/: 03 or deeper/03 is enough. The environment (PROFILE, AUDIO_DATA,
+VISION_WEIGHTS) decides what the lessons run on.
 """
 
 import argparse
@@ -15,11 +16,13 @@ import base64
 import copy
 import hashlib
 import io
+import math
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
@@ -38,6 +41,8 @@ FOLDER = ROOT / "notebooks"
 
 TAGS = {
     "setup",
+    "imports",
+    "hide-input",
     "exercise",
     "player",
     "explorer",
@@ -45,7 +50,12 @@ TAGS = {
     "nbval-skip",
     "raises-exception",
 }
-MOST_LINES = 25  # in a cell
+FOLDED = (
+    "setup",
+    "imports",
+)  # cells whose code is hidden: in JupyterLab, in Colab (first line `# @title`) and in the book
+MOST_FOLDED_LINES = 10
+MOST_COLUMNS = 88  # of a code line: a book page, a projector
 MOST_OUTPUT_LINES = 60  # about one screen
 MOST_SKIPS = 1  # cells of one notebook that nbval may leave out
 MOST_BYTES = 1_500_000
@@ -67,13 +77,24 @@ def find(names: Sequence[str] = ()) -> list[Path]:
     Raises:
         SystemExit: If there is no such lesson.
     """
-    paths = sorted(FOLDER.glob("[0-9]*.ipynb"))
-    chosen = {name: [path for path in paths if path.name.startswith(Path(name).name)] for name in names or [""]}
+    paths = sorted(path for path in FOLDER.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
+    paths.sort(key=lambda path: len(path.parts))  # the road before what lies deeper
+    chosen = {name: [path for path in paths if title(path).startswith(short(name))] for name in names or [""]}
     for name, found in chosen.items():
         if not found:
-            there = ", ".join(path.stem for path in paths) or "none"
-            raise SystemExit(f"No notebook is called {Path(name).name}*: there are {there}.")
-    return sorted({path for found in chosen.values() for path in found})
+            there = ", ".join(map(title, paths)) or "none"
+            raise SystemExit(f"No notebook is called {short(name)}*: there are {there}.")
+    return [path for path in paths if any(path in found for found in chosen.values())]
+
+
+def title(path: Path) -> str:
+    """A notebook's name under the notebooks' folder: 03_positions, deeper/03_position_tables."""
+    return path.relative_to(FOLDER).with_suffix("").as_posix()
+
+
+def short(name: str) -> str:
+    """What a name typed on the command line is the start of: a path from the project's folder will do, too."""
+    return re.sub(r"^\.?/?(notebooks/)?|\.ipynb$", "", Path(name).as_posix() if name else "")
 
 
 def read(path: Path) -> NotebookNode:
@@ -118,26 +139,30 @@ class KeptOutput(OutputWidget):
     def sync_state(self) -> None: ...
 
 
-def attempt(notebook: NotebookNode, *, name: str = "", timeout: float = 1800, verdict: str = "todo") -> list[str]:
-    """Run the notebook from its first cell to its last in a fresh kernel, in the notebooks' folder.
+def attempt(
+    notebook: NotebookNode, *, path: Path | None = None, timeout: float = 1800, verdict: str = "todo"
+) -> list[str]:
+    """Run the notebook from its first cell to its last in a fresh kernel, in its own folder.
 
     Args:
         notebook: Gets the outputs of this run; what it held before says how many figures a cell must draw.
-        name: Stands before the progress bar.
+        path: Where the notebook lies; its name stands before the progress bar.
         timeout: Seconds for one cell.
         verdict: What the check of every exercise must say: "todo", or "right" for a solved notebook.
     Returns:
         What went wrong, a line each; nothing for a good run.
     """
     before = copy.deepcopy(notebook)
-    with tqdm(total=len(notebook.cells), desc=name, unit="cell", mininterval=1, dynamic_ncols=True) as bar:
+    with tqdm(
+        total=len(notebook.cells), desc=title(path) if path else "", unit="cell", mininterval=1, dynamic_ncols=True
+    ) as bar:
         client = NotebookClient(
             notebook,
             kernel_name="python3",
             timeout=timeout,
             record_timing=False,  # no clock times in the file
             coalesce_streams=True,  # a progress bar leaves its last state
-            resources={"metadata": {"path": str(FOLDER)}},
+            resources={"metadata": {"path": str(path.parent if path else FOLDER)}},
             on_cell_start=lambda **_: bar.update(),
         )
         client.widget_registry["@jupyter-widgets/output"]["OutputModel"] = KeptOutput
@@ -225,14 +250,15 @@ def run(paths: list[Path], out: Path, timeout: float) -> int:
     rows = []
     for path in paths:
         notebook, start = read(path), time.monotonic()
-        problems = attempt(notebook, name=path.stem, timeout=timeout)
-        rows.append((path.stem, (time.monotonic() - start) / 60, "; ".join(problems) or "ok"))
-        write(notebook, out / path.name)
+        problems = attempt(notebook, path=path, timeout=timeout)
+        rows.append((title(path), (time.monotonic() - start) / 60, "; ".join(problems) or "ok"))
+        copied = out / path.relative_to(FOLDER)
+        write(tidy_alt(notebook), copied)
         page, _ = HTMLExporter().from_notebook_node(
-            notebook, resources={"metadata": {"name": path.stem, "path": str(FOLDER)}}
+            notebook, resources={"metadata": {"name": path.stem, "path": str(path.parent)}}
         )
-        page = re.sub(r'(href="\d\d_\w+)\.ipynb', r"\1.html", page)
-        (out / f"{path.stem}.html").write_text(page, encoding="utf-8")
+        page = re.sub(r'(href="(?:\.\./|deeper/)?\d\d_\w+)\.ipynb', r"\1.html", page)
+        copied.with_suffix(".html").write_text(page, encoding="utf-8")
     width = max(len(name) for name, *_ in rows)
     print(f"\n{'notebook':{width}}  minutes  verdict")
     for name, minutes, verdict in rows:
@@ -250,9 +276,9 @@ def store(paths: list[Path], timeout: float) -> int:
             for cell in notebook.cells:
                 if cell.cell_type == "code":
                     cell.outputs = []
-        if problems := attempt(notebook, name=path.stem, timeout=timeout):
+        if problems := attempt(notebook, path=path, timeout=timeout):
             failed += 1
-            print(f"{path.name} failed and is left as it was:", *problems, sep="\n  ")
+            print(f"{title(path)} failed and is left as it was:", *problems, sep="\n  ")
             continue
         notebook.metadata["outputs_of"] = fingerprint(notebook)
         write(tidy(notebook), path)
@@ -274,9 +300,23 @@ def tidy(notebook: NotebookNode) -> NotebookNode:
         if cell.get("id") in seen or "id" not in cell:
             cell["id"] = hashlib.sha256(f"{index} {cell.source}".encode()).hexdigest()[:8]
         seen.add(cell["id"])
-        cell.metadata = NotebookNode({key: cell.metadata[key] for key in ("tags", "raises") if key in cell.metadata})
+        cell.metadata = NotebookNode(
+            {key: cell.metadata[key] for key in ("tags", "raises", "alt") if key in cell.metadata}
+        )
+        if any(tag in FOLDED for tag in tags(cell)):
+            cell.metadata.tags = [*(tag for tag in tags(cell) if tag != "hide-input"), "hide-input"]
+            cell.metadata.update(cellView="form", jupyter={"source_hidden": True})
         if cell.cell_type == "code":
             cell.outputs = [output for one in cell.outputs if (output := tidy_output(one, tags(cell)))]
+    return tidy_alt(notebook)
+
+
+def tidy_alt(notebook: NotebookNode) -> NotebookNode:
+    """Write each cell's `alt`, what its figure shows in words, where pages look for it: into the picture's metadata."""
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            if "alt" in cell.metadata and "image/png" in output.get("data", {}):
+                output.metadata["image/png"] = {"alt": cell.metadata.alt}
     return notebook
 
 
@@ -315,8 +355,13 @@ def code_problems(cell: NotebookNode) -> list[str]:
         found.append("a marker in a comment: use a tag")
     if "raises-exception" in tags(cell) and not cell.metadata.get("raises"):
         found.append("tagged raises-exception: metadata must name the type under 'raises'")
-    if len(cell.source.splitlines()) > MOST_LINES:
-        found.append(f"{len(cell.source.splitlines())} lines, the most is {MOST_LINES}")
+    if widest := [line for line in cell.source.splitlines() if len(line) > MOST_COLUMNS]:
+        found.append(f"a line of {len(widest[0])} columns, the most is {MOST_COLUMNS}: {widest[0].strip()[:40]}")
+    if any(tag in FOLDED for tag in tags(cell)):
+        if len(cell.source.splitlines()) > MOST_FOLDED_LINES:
+            found.append(f"{len(cell.source.splitlines())} lines in a folded cell, the most is {MOST_FOLDED_LINES}")
+        if not cell.source.startswith("# @title "):
+            found.append("a folded cell begins with `# @title ...`: Colab shows that line in its place")
     try:
         tree = compile(cell.source, "cell", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     except SyntaxError as error:
@@ -348,6 +393,8 @@ def stored_problems(cell: NotebookNode) -> list[str]:
         found.append("an exercise is stored as its stub, with the verdict `Not attempted`")
     if any(flat(figure) for figure in pngs(cell.outputs)):
         found.append("a figure of one flat colour")
+    if pngs(cell.outputs) and len(cell.metadata.get("alt", "").split()) < 8:
+        found.append("a figure without a description: write what it shows into the cell's metadata, key `alt`")
     for output in cell.outputs:
         if output.output_type == "error" and "raises-exception" not in tags(cell):
             found.append(f"an error is stored: {output.ename}")
@@ -363,16 +410,113 @@ def stored_problems(cell: NotebookNode) -> list[str]:
     return found
 
 
+# --- how long a lesson is --------------------------------------------------------------------------------------------
+
+EXERCISE = re.compile(r"^### Exercise (\S+): .*\n+> .*?(\d+) minutes", re.MULTILINE)
+PREDICTION = re.compile(r"^\*\*Before you run[:.]\*\*.*(?:\n.+)*", re.MULTILINE)
+STATED = re.compile(r"\b(\d+) minutes")
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a notebook asks of its reader. Lines are counted with blank ones; the set-up cell does not count."""
+
+    cells: int
+    words: int  # without folded text and code blocks
+    code_lines: int
+    lines: tuple[int, int, int]  # in a cell: median, nine of ten, most
+    figures: int
+    exercises: int
+    predictions: int
+    minutes: int
+
+
+# What each kind may be at most. Figures, exercises and predictions: (least, most).
+BUDGETS = {
+    "road": {"words": 1500, "code_lines": 200, "lines": (7, 12, 18), "minutes": 45},
+    "deeper": {"cells": 45, "words": 2600, "lines": (8, 14, 20)},
+    "tour": {"cells": 36, "words": 1600, "lines": (7, 12, 18)},
+}
+RANGES = {
+    "road": {"cells": (24, 32), "figures": (4, 6), "exercises": (2, 3), "predictions": (1, 4)},
+    "deeper": {"figures": (3, 12)},
+    "tour": {"exercises": (1, 3), "predictions": (1, 4)},
+}
+LONGER = {"05_fine_tuning": {"minutes": 55}}
+
+
+def kind(path: Path) -> str:
+    return "deeper" if path.parent.name == "deeper" else "tour" if path.name.startswith("00") else "road"
+
+
+def measure(notebook: NotebookNode) -> Size:
+    """Count what a learner reads and types; minutes are words / 150 + 0.08 a line of code + 0.7 a figure + exercises."""
+    text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    seen = re.sub(r"<details>.*?</details>|^```.*?^```|<[^>]+>", " ", text, flags=re.DOTALL | re.MULTILINE)
+    seen = re.sub(r"\]\([^)]*\)", "]", seen)  # where a link leads
+    words = sum(bool(re.search(r"\w", word)) for word in seen.split())
+    cells = [cell for cell in code_cells(notebook) if "setup" not in tags(cell)]
+    lines = sorted(len(cell.source.splitlines()) for cell in cells) or [0]
+    exercises = EXERCISE.findall(text)
+    figures = sum(bool(pngs(cell.outputs)) for cell in cells)
+    minutes = words / 150 + 0.08 * sum(lines) + 0.7 * figures + sum(int(minutes) for _, minutes in exercises)
+    return Size(
+        cells=len(notebook.cells),
+        words=words,
+        code_lines=sum(lines),
+        lines=(lines[(len(lines) - 1) // 2], lines[math.ceil(0.9 * len(lines)) - 1], lines[-1]),
+        figures=figures,
+        exercises=len(exercises),
+        predictions=len(PREDICTION.findall(seen)),
+        minutes=math.ceil(minutes),
+    )
+
+
+def budget_problems(notebook: NotebookNode, path: Path) -> list[str]:
+    """Where a notebook asks more of its reader than its kind may, or states other minutes than are measured."""
+    size, found = measure(notebook), []
+    for name, most in (BUDGETS[kind(path)] | LONGER.get(path.stem, {})).items():
+        if np.any(np.greater(getattr(size, name), most)):
+            found.append(f"{name} {getattr(size, name)}, the most is {most}")
+    for name, (least, most) in RANGES[kind(path)].items():
+        if not least <= getattr(size, name) <= most:
+            found.append(f"{name} {getattr(size, name)}, from {least} to {most} are expected")
+    text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    for prediction in PREDICTION.findall(text):
+        if any(f"({letter})" not in prediction for letter in "abc"):
+            found.append(f"a prediction without (a), (b), (c): {prediction[:60]!r}")
+    stated = STATED.search(notebook.cells[0].source if notebook.cells else "")
+    if stated is None or int(stated[1]) != size.minutes:
+        found.append(f"the title cell states {stated and stated[1]} minutes, measured are {size.minutes}")
+    if len(EXERCISE.findall(text)) != sum("exercise" in tags(cell) for cell in notebook.cells):
+        found.append(
+            "each exercise needs a title `### Exercise 1.2: ...`, a line `> ... 5 minutes ...` below it, and a tagged cell"
+        )
+    return found
+
+
+def print_sizes(paths: list[Path]) -> None:
+    width = max(len(title(path)) for path in paths)
+    print(f"{'notebook':{width}}  cells  words  code  lines a cell  figures  exercises  predictions  minutes")
+    for path in paths:
+        size = measure(read(path))
+        lines = " · ".join(map(str, size.lines))
+        print(
+            f"{title(path):{width}}  {size.cells:5}  {size.words:5}  {size.code_lines:4}  {lines:>12}  {size.figures:7}"
+            f"  {size.exercises:9}  {size.predictions:11}  {size.minutes:7}"
+        )
+
+
 def complain(path: Path) -> int:
     """Print what is wrong with a notebook's file; how much it is."""
     notebook = read(path)
-    found = lint(notebook)
+    found = lint(notebook) + budget_problems(notebook, path)
     if path.read_text(encoding="utf-8") != text_of(tidy(notebook)):
         found.append("not in normal form: run `make format`")
     if path.stat().st_size > MOST_BYTES:
         found.append(f"{path.stat().st_size / 1e6:.1f} MB, the most is {MOST_BYTES / 1e6} MB")
     for one in found:
-        print(f"{path.name}: {one}")
+        print(f"{title(path)}: {one}")
     return len(found)
 
 
@@ -407,12 +551,14 @@ def main() -> int:
         ("store", "execute and keep the outputs"),
     ):
         command = commands.add_parser(name, help=purpose)
-        command.add_argument("names", nargs="*" if name == "run" else "+", help="starts of file names, such as 03")
+        command.add_argument("names", nargs="*" if name == "run" else "+", help="starts of names, such as 03")
         command.add_argument("--timeout", type=float, default=1800, help="seconds for one cell")
         if name == "run":
             command.add_argument("--out", type=Path, default=Path("build"), help="folder for copies and pages")
     command = commands.add_parser("format", help="one normal form for notebooks and code")
     command.add_argument("--check", action="store_true", help="change nothing, say what is wrong")
+    command = commands.add_parser("measure", help="how long each notebook is")
+    command.add_argument("names", nargs="*", help="starts of names, such as 03 or deeper/03")
     commands.add_parser("picture", help="README.png anew")
     options = parser.parse_args()
     if options.command == "run":
@@ -421,6 +567,9 @@ def main() -> int:
         failures = store(find(options.names), options.timeout)
     elif options.command == "format":
         failures = format_all(options.check)
+    elif options.command == "measure":
+        failures = 0
+        print_sizes(find(options.names))
     else:
         failures = 0
         (ROOT / "README.png").write_bytes(opening_figure())
