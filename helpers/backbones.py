@@ -19,6 +19,7 @@ from timm.models import (
     build_model_with_cfg,
     generate_default_cfgs,
     get_arch_name,
+    get_model_traits,
     get_pretrained_cfg,
     is_model_pretrained,
     register_model,
@@ -26,10 +27,11 @@ from timm.models import (
 )
 from timm.models.convnext import ConvNeXt
 from timm.models.deit import VisionTransformerDistilled
+from timm.models.naflexvit import NaFlexVit
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 from torch import Tensor, nn
 
-from helpers import esc
+from helpers import esc, patches
 
 NANO = Path(__file__).parent / "nano"
 
@@ -114,6 +116,7 @@ def create(name: str, session, *, pretrained: bool = True, **timm_arguments) -> 
     Weights are looked for in `session.weights` (the folder of `$VISION_WEIGHTS`), then where timm has them: the
     hub's cache, the hub, or, for the nano models, the project itself. New layers, such as a head for other classes,
     are drawn from torch's global generator, as always in timm: call `torch.manual_seed` first to have the same ones.
+    A stem for one channel answers it as the pretrained one answers three copies, also where timm's own does not.
 
     Args:
         name: A timm name, with or without the tag of its weights: `vit_tiny_patch16_224.augreg_in21k_ft_in1k`.
@@ -121,14 +124,15 @@ def create(name: str, session, *, pretrained: bool = True, **timm_arguments) -> 
         pretrained: Whether to load weights at all.
         **timm_arguments: As for `timm.create_model`: in_chans, img_size, num_classes and so on.
     Raises:
-        ValueError: If timm has no such model, no weights for it, or the file holds those of another one.
+        ValueError: If timm has no such model, no weights for it, none for so many channels, or the file holds those of
+            another one.
         OSError: If a weights file is damaged, or the hub cannot be reached.
     """
     _check_name(name)
     file = _local_file(name, session.weights)
     if not pretrained:  # the same layers as with the weights: the file beside them may ask for another padding
         arguments = _extra(file).get("model_args", {}) if file else {}
-        return timm.create_model(name, pretrained=False, **arguments | timm_arguments)
+        return _build(name, False, **arguments | timm_arguments)
     if file is not None:
         return _create_from(file, get_arch_name(name), timm_arguments)
     if not is_model_pretrained(name):
@@ -143,7 +147,7 @@ def create(name: str, session, *, pretrained: bool = True, **timm_arguments) -> 
             "offline profile"
         )
     try:
-        return timm.create_model(name, pretrained=True, **timm_arguments)
+        return _build(name, True, **timm_arguments)
     except SafetensorError as error:
         repo, _, _ = get_pretrained_cfg(name).hf_hub_id.partition("@")
         folder = repo_folder_name(repo_id=repo, repo_type="model")
@@ -180,6 +184,35 @@ def _check_name(name: str) -> None:
         raise ValueError(f"{name!r} is no model of timm {timm.__version__}: {hint}")
 
 
+def _build(name: str, pretrained: bool, **arguments) -> nn.Module:
+    """timm's model; where timm would spoil or drop its pretrained stem for this number of channels, with one of ours."""
+    in_chans = arguments.get("in_chans") or 3
+    ours = [] if in_chans == 3 else _stems_of_ours(name, pretrained, arguments)
+    model = timm.create_model(name, pretrained, **arguments | ({"in_chans": 3} if ours else {}))
+    for stem in ours:
+        colours_last = isinstance(model, NaFlexVit)  # Gemma4-ViT has (colour, height, width)
+        model.set_submodule(stem, patches.adapt_stem(model.get_submodule(stem), in_chans, colours_last=colours_last))
+        model.in_chans = in_chans
+    return model
+
+
+def _stems_of_ours(name: str, pretrained: bool, arguments: dict) -> list[str]:
+    """Names of the stems that standardise their weights, which timm spoils, and of linear ones, which it draws anew."""
+    with torch.device("meta"):
+        model = timm.create_model(name, **arguments)
+    if (model.pretrained_cfg.get("input_size") or (3,))[0] != 3:  # a checkpoint that was not made for colours
+        return []
+    modules, names = dict(model.named_modules()), get_model_traits(model).get("first_conv") or ()
+    stems = {stem: modules.get(stem) for stem in ([names] if isinstance(names, str) else names)}
+    for stem in stems.values():
+        if pretrained and isinstance(stem, nn.Conv2d) and stem.in_channels != model.in_chans > 1:
+            raise ValueError(
+                f"in_chans must be 1 or 3 for {name!r}, whose stem takes blocks of pixels, got {model.in_chans}: "
+                "timm would draw it anew"
+            )
+    return [stem for stem, module in stems.items() if isinstance(module, (nn.Linear, *patches.STANDARDIZING))]
+
+
 def _create_from(file: Path, architecture: str, timm_arguments: dict) -> nn.Module:
     """Build from a file of the folder, once it is known to hold this architecture."""
     extra = _extra(file)
@@ -188,9 +221,7 @@ def _create_from(file: Path, architecture: str, timm_arguments: dict) -> nn.Modu
         error = OSError if "damaged" in fault else ValueError
         raise error(f"$VISION_WEIGHTS/{file.name} {fault}: copy it again, under the name of its own model")
     overlay = overlay | timm_arguments.pop("pretrained_cfg_overlay", {}) | {"file": str(file)}
-    return timm.create_model(
-        architecture, pretrained=True, pretrained_cfg_overlay=overlay, **arguments | timm_arguments
-    )
+    return _build(architecture, True, pretrained_cfg_overlay=overlay, **arguments | timm_arguments)
 
 
 def _local_file(name: str, folder: Path | None) -> Path | None:

@@ -3,8 +3,21 @@
 from collections.abc import Sequence
 
 import torch
-from timm.layers import resample_abs_pos_embed, to_2tuple
+from timm.layers import (
+    Conv2dSame,
+    PatchEmbed,
+    ScaledStdConv2d,
+    ScaledStdConv2dSame,
+    StdConv2d,
+    StdConv2dSame,
+    resample_abs_pos_embed,
+    to_2tuple,
+)
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+STANDARDIZING = (StdConv2d, StdConv2dSame, ScaledStdConv2d, ScaledStdConv2dSame)
 
 
 def token_grid(
@@ -74,7 +87,8 @@ def sum_input_channels(weight: Tensor, in_chans: int = 1) -> Tensor:
 
     One channel gets the sum of the three planes: its output equals that of three copies, exactly. More channels get
     the planes in turn, times 3 / in_chans: equal to copies where in_chans is a multiple of 3, near it otherwise.
-    A stem behind a space-to-depth step (3 * n input channels) keeps its n spatial groups.
+    A stem behind a space-to-depth step (3 * n input channels) keeps its n spatial groups. It holds for the weight that
+    the stem multiplies with: `effective_weight` gives that of a stem that standardises its own.
 
     Returns:
         Weight (embed_dim, in_chans, height, width), of the same dtype; the sum is taken in float32.
@@ -101,6 +115,42 @@ def sum_input_channels(weight: Tensor, in_chans: int = 1) -> Tensor:
     return (weight.float()[:, planes] * (3 / in_chans)).to(weight.dtype)
 
 
+def effective_weight(stem: nn.Conv2d) -> Tensor:
+    """The weight that a convolution multiplies with, (embed_dim, in_chans, height, width): its own, but for timm's Std kinds.
+
+    `StdConv2d` and `ScaledStdConv2d` (NFNet, BiT, hybrid ViTs) standardise each filter, all its planes together, whenever
+    they are called. They would standardise a sum anew, and answer it at 0.33 and 0.58 of what three copies give.
+    Source: weight standardisation, arXiv:1903.10520.
+    """
+    if not isinstance(stem, STANDARDIZING):
+        return stem.weight
+    scale = (stem.gain * stem.scale).flatten() if hasattr(stem, "gain") else None
+    filters = stem.weight.flatten(1)[None]
+    return F.batch_norm(filters, None, None, scale, training=True, eps=stem.eps).view_as(stem.weight)
+
+
+def adapt_stem(stem: nn.Module, in_chans: int, *, colours_last: bool = True) -> nn.Module:
+    """A plain stem for `in_chans` channels in place of one for colours, by `sum_input_channels`, for kinds that timm spoils.
+
+    Args:
+        stem: A convolution, or a linear layer over flattened patches, as NaFlexViT has.
+        colours_last: Whether such a patch is (height, width, colour), as in NaFlexViT, or (colour, height, width).
+    """
+    if isinstance(stem, nn.Linear):
+        weight = stem.weight.detach()
+        planes = weight.unflatten(1, (-1, 3)).transpose(1, 2) if colours_last else weight.unflatten(1, (3, -1))
+        weight = sum_input_channels(planes[..., None], in_chans)[..., 0]  # (embed_dim, in_chans, height * width)
+        weight = (weight.transpose(1, 2) if colours_last else weight).flatten(1)
+        plain = nn.Linear(weight.shape[1], len(weight), bias=False)
+    else:
+        weight = sum_input_channels(effective_weight(stem).detach(), in_chans)
+        kind = Conv2dSame if getattr(stem, "same_pad", False) else nn.Conv2d
+        sizes = stem.kernel_size, stem.stride, stem.padding, stem.dilation
+        plain = kind(in_chans, len(weight), *sizes, bias=False)
+    plain.weight, plain.bias = nn.Parameter(weight.contiguous()), stem.bias
+    return plain
+
+
 def energy_kept(weight: Tensor) -> Tensor:
     """Share of each filter's energy that its summed form keeps: (embed_dim, 3, height, width) -> (embed_dim,).
 
@@ -111,16 +161,16 @@ def energy_kept(weight: Tensor) -> Tensor:
     return summed.square().sum(dim=(1, 2)) / (3 * weight.square().sum(dim=(1, 2, 3)))
 
 
-def fold_normalization(
+def absorb_normalization(
     weight: Tensor, bias: Tensor | None, mean: Sequence[float] | Tensor, std: Sequence[float] | Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Fold per-channel statistics into a stem, which then reads one raw channel.
+    """Absorb per-channel statistics into a stem, which then reads one raw channel.
 
-    conv(three copies of x, each normalised by its mean and std) equals conv_folded(x), everywhere for a stem without
+    conv(three copies of x, each normalised by its mean and std) equals conv_absorbed(x), everywhere for a stem without
     padding, and off the border for one that pads with zeros (a zero after normalisation is not a zero before it).
 
     Args:
-        weight: Stem for colours (embed_dim, 3, height, width).
+        weight: Of a stem for colours (embed_dim, 3, height, width), as `effective_weight` gives it; for a plain convolution.
         bias: (embed_dim,), or None for a stem without bias.
         mean, std: Three numbers each, on the scale of x.
     Returns:
@@ -142,6 +192,12 @@ def fold_normalization(
     return scaled.sum(dim=1, keepdim=True), -shift if bias is None else bias - shift
 
 
+def has_patches_and_table(model: nn.Module) -> bool:
+    """Whether a model is timm's plain ViT or DeiT: its stem one convolution by patches, its positions one learned table."""
+    plain = isinstance(model, VisionTransformer) and type(model.patch_embed) is PatchEmbed
+    return plain and model.pos_embed is not None
+
+
 def overlap(model: nn.Module, stride: int | tuple[int, int]) -> nn.Module:
     """Give a timm ViT (or DeiT) patches that overlap, and the positions of the new grid; every other weight stays.
 
@@ -151,10 +207,10 @@ def overlap(model: nn.Module, stride: int | tuple[int, int]) -> nn.Module:
         ValueError: If the model has no patch convolution with an absolute position table, or the stride leaves gaps.
     Source: AST, arXiv:2104.01778, whose patches of 16 overlap by 6.
     """
-    stem = getattr(model, "patch_embed", None)
-    if getattr(stem, "proj", None) is None or getattr(model, "pos_embed", None) is None:
-        raise ValueError(f"model must be a ViT: {type(model).__name__} lacks patch_embed.proj or pos_embed.")
-    step, old_grid = to_2tuple(stride), stem.grid_size
+    if not has_patches_and_table(model):
+        raise ValueError(f"model must be a ViT with a table of positions, got {type(model).__name__}.")
+    stem, step = model.patch_embed, to_2tuple(stride)
+    old_grid = stem.grid_size
     if not 1 <= min(step) <= max(step) <= min(stem.patch_size):
         raise ValueError(f"stride must be 1 to {min(stem.patch_size)}, or gaps are left, got {stride}.")
     new_grid = token_grid(stem.img_size, stem.patch_size, step)

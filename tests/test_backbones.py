@@ -170,6 +170,51 @@ def test_a_broken_json_is_named(folder):
     assert "test_vit.made_up.json" in one_sentence(error)
 
 
+# ------------------------------------------------------------------------------------------------ stems that timm spoils
+SMALL_GEMMA = {"depth": 1, "embed_dim": 48, "num_heads": 2, "position_embedding_size": 100}
+STEMS = [  # one for each kind: standardising, the same with "same" padding, linear (colours last, first), of blocks of pixels
+    ("test_nfnet", {}),
+    ("vit_tiny_r_s16_p8_224", {"depth": 1}),
+    ("naflexvit_base_patch16_gap", {"depth": 1, "embed_dim": 48, "num_heads": 2}),
+    ("gemma4_vit_167m", SMALL_GEMMA),
+    ("tresnet_m", {}),
+]
+
+
+def pretrained(folder, name, model_args):
+    """A model with made-up weights, which `create` finds in the folder."""
+    torch.manual_seed(0)
+    model = timm.create_model(name, **model_args)
+    save_file(model.state_dict(), folder / f"{name}.made_up.safetensors")
+    (folder / f"{name}.made_up.json").write_text(json.dumps({"model_args": model_args}), encoding="utf-8")
+    return model.eval(), SimpleNamespace(weights=folder)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(("name", "model_args"), STEMS, ids=[name for name, _ in STEMS])
+def test_one_channel_is_answered_as_three_copies_whatever_the_stem(tmp_path, caplog, name, model_args):
+    colour, here = pretrained(tmp_path, name, model_args)
+    x = torch.randn(1, 1, *((224, 224) if name.startswith("vit") else (96, 96)))
+    copies = colour(x.expand(-1, 3, -1, -1))
+    for in_chans in (1, 6) if name != "tresnet_m" else (1,):
+        model = backbones.create(name, here, in_chans=in_chans).eval()
+        assert model.in_chans == in_chans
+        error = (model(x.expand(-1, in_chans, -1, -1)) - copies).norm() / copies.norm()
+        assert error < 1e-5, (in_chans, error)
+    assert "random" not in caplog.text
+    untrained = backbones.create(name, here, pretrained=False, in_chans=1)
+    assert {key: value.shape for key, value in untrained.state_dict().items()} == {
+        key: value.shape for key, value in backbones.create(name, here, in_chans=1).state_dict().items()
+    }
+
+
+def test_a_stem_that_timm_would_draw_anew_is_refused(tmp_path):
+    _, here = pretrained(tmp_path, "tresnet_m", {})
+    with pytest.raises(ValueError, match="in_chans must be 1 or 3 for 'tresnet_m'"):
+        backbones.create("tresnet_m", here, in_chans=2)
+    assert backbones.create("tresnet_m", here, pretrained=False, in_chans=2).in_chans == 2
+
+
 # ----------------------------------------------------------------------------------------------------- the embedded files
 @pytest.fixture
 def embedded(tmp_path, monkeypatch):

@@ -17,9 +17,11 @@ from torch import nn
 
 from helpers import explorers, figures
 from helpers.patches import (
+    STANDARDIZING,
+    absorb_normalization,
+    effective_weight,
     energy_kept,
     extract_patches,
-    fold_normalization,
     left_over,
     overlap,
     sum_input_channels,
@@ -193,6 +195,30 @@ def test_three_copies_equal_one_summed_channel_through_the_whole_model(name):
     assert three.abs().max() > 0
 
 
+@pytest.mark.parametrize("kind", STANDARDIZING)
+def test_what_a_standardising_stem_multiplies_with_can_be_summed_and_absorb(kind):
+    torch.manual_seed(0)
+    stem, raw = kind(3, 7, 5, padding=0), torch.randn(2, 1, 12, 14)
+    stem.weight.data += torch.randn(7, 1, 5, 5)  # planes of photographs resemble each other
+    for name, values in stem.named_parameters():
+        if name != "weight":
+            torch.nn.init.normal_(values)
+    copies, weight = stem(raw.expand(-1, 3, -1, -1)), effective_weight(stem)
+    torch.testing.assert_close(F.conv2d(raw, sum_input_channels(weight), stem.bias), copies, rtol=1e-4, atol=1e-5)
+    spoiled = kind(1, 7, 5, padding=0)
+    spoiled.load_state_dict(stem.state_dict() | {"weight": sum_input_channels(stem.weight)})
+    assert (spoiled(raw) - copies).norm() / copies.norm() > 0.3  # what timm does
+    mean, std = torch.tensor(IMAGENET_DEFAULT_MEAN), torch.tensor(IMAGENET_DEFAULT_STD)
+    normalized = stem((raw - mean.view(3, 1, 1)) / std.view(3, 1, 1))
+    absorbed = F.conv2d(raw, *absorb_normalization(weight, stem.bias, mean, std))
+    torch.testing.assert_close(absorbed, normalized, rtol=1e-4, atol=1e-4)
+
+
+def test_a_plain_stem_multiplies_with_its_own_weight():
+    stem = nn.Conv2d(3, 7, 5)
+    assert effective_weight(stem) is stem.weight
+
+
 @pytest.mark.skipif(not real_stems(), reason="$VISION_WEIGHTS is not set")
 def test_energy_kept_of_the_real_stems():
     stems = real_stems()
@@ -238,45 +264,45 @@ def test_a_bad_channel_count_is_refused(in_chans, error):
 
 @pytest.mark.parametrize("as_type", [tuple, list, torch.tensor])
 @pytest.mark.parametrize("with_bias", [True, False])
-def test_the_fold_is_exact_for_raw_input(as_type, with_bias):
+def test_absorbing_a_normalisation_is_exact_for_raw_input(as_type, with_bias):
     conv = nn.Conv2d(3, 7, 16, 16, bias=with_bias)
     mean, std = as_type(IMAGENET_DEFAULT_MEAN), as_type(IMAGENET_DEFAULT_STD)
     raw = torch.rand(2, 1, 64, 48)
     normalized = (raw - torch.tensor(IMAGENET_DEFAULT_MEAN).view(3, 1, 1)) / torch.tensor(IMAGENET_DEFAULT_STD).view(
         3, 1, 1
     )
-    weight, bias = fold_normalization(conv.weight, conv.bias, mean, std)
+    weight, bias = absorb_normalization(conv.weight, conv.bias, mean, std)
     assert weight.shape == (7, 1, 16, 16)
     assert bias.shape == (7,)
     torch.testing.assert_close(F.conv2d(raw, weight, bias, stride=16), conv(normalized), rtol=1e-4, atol=1e-5)
     summed = F.conv2d(raw, sum_input_channels(conv.weight), conv.bias, stride=16)
-    assert (summed - conv(normalized)).norm() / conv(normalized).norm() > 0.3  # the fold is needed
+    assert (summed - conv(normalized)).norm() / conv(normalized).norm() > 0.3  # absorbing is needed
 
 
-def test_without_statistics_the_fold_is_the_sum():
+def test_without_statistics_what_absorbs_is_the_sum():
     weight, bias = torch.randn(7, 3, 2, 5), torch.randn(7)
-    folded, shifted = fold_normalization(weight, bias, (0, 0, 0), (1, 1, 1))
-    torch.testing.assert_close(folded, sum_input_channels(weight))
+    absorbed, shifted = absorb_normalization(weight, bias, (0, 0, 0), (1, 1, 1))
+    torch.testing.assert_close(absorbed, sum_input_channels(weight))
     torch.testing.assert_close(shifted, bias)
 
 
-def test_zero_padding_spoils_the_fold_at_the_border_only():
+def test_zero_padding_spoils_what_is_absorbed_at_the_border_only():
     conv = nn.Conv2d(3, 16, 3, padding=1)
     mean, std = (
         torch.tensor(IMAGENET_DEFAULT_MEAN).view(3, 1, 1),
         torch.tensor(IMAGENET_DEFAULT_STD).view(3, 1, 1),
     )
     raw = torch.rand(2, 1, 12, 14)
-    weight, bias = fold_normalization(conv.weight, conv.bias, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+    weight, bias = absorb_normalization(conv.weight, conv.bias, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
     error = (F.conv2d(raw, weight, bias, padding=1) - conv((raw - mean) / std)).abs()
     assert error[..., 1:-1, 1:-1].max() < 1e-5
     assert error.max() > 0.1
 
 
 @pytest.mark.parametrize("shape", [(8, 768), (8, 1, 4, 4), (8, 12, 3, 3)])
-def test_the_fold_refuses_a_weight_that_is_no_colour_stem(shape):
+def test_absorbing_refuses_a_weight_that_is_no_colour_stem(shape):
     with pytest.raises(ValueError, match=r"weight must be \(embed_dim, 3, height, width\)"):
-        fold_normalization(torch.zeros(shape), None, (0, 0, 0), (1, 1, 1))
+        absorb_normalization(torch.zeros(shape), None, (0, 0, 0), (1, 1, 1))
 
 
 @pytest.mark.parametrize(
@@ -290,14 +316,14 @@ def test_the_fold_refuses_a_weight_that_is_no_colour_stem(shape):
         ((0, 0, 0), (1, -1, 1)),
     ],
 )
-def test_the_fold_refuses_bad_statistics(mean, std):
+def test_absorbing_refuses_bad_statistics(mean, std):
     with pytest.raises(ValueError, match="mean and std must be three numbers each, std above 0"):
-        fold_normalization(torch.zeros(8, 3, 4, 4), None, mean, std)
+        absorb_normalization(torch.zeros(8, 3, 4, 4), None, mean, std)
 
 
-def test_the_fold_refuses_a_bias_of_another_length():
+def test_absorbing_refuses_a_bias_of_another_length():
     with pytest.raises(ValueError, match="bias must have 8 values"):
-        fold_normalization(torch.zeros(8, 3, 4, 4), torch.zeros(7), (0, 0, 0), (1, 1, 1))
+        absorb_normalization(torch.zeros(8, 3, 4, 4), torch.zeros(7), (0, 0, 0), (1, 1, 1))
 
 
 # --- overlap -----------------------------------------------------------------------------------------------------------
@@ -344,10 +370,25 @@ def test_a_stride_that_leaves_gaps_is_refused(stride):
     assert model.patch_embed.grid_size == (4, 8)
 
 
-@pytest.mark.parametrize("name", ["test_convnext", "mobilenetv3_small_050"])
-def test_a_model_without_position_table_is_refused(name):
-    with pytest.raises(ValueError, match=r"model must be a ViT: .* lacks patch_embed.proj or pos_embed"):
-        overlap(timm.create_model(name), 10)
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("test_convnext", {}),
+        ("mobilenetv3_small_050", {}),
+        ("eva02_tiny_patch14_224", {"depth": 1}),  # rotary positions beside the table
+        ("cait_xxs24_224", {"depth": 1}),
+        ("convit_tiny", {"depth": 1}),
+        ("hiera_tiny_224", {}),
+        ("xcit_nano_12_p16_224", {"depth": 1}),
+        ("vit_tiny_r_s16_p8_224", {"depth": 1}),  # patches of a ResNet's map
+        ("test_vit", {"pos_embed": "none"}),
+    ],
+)
+def test_a_model_without_patches_or_position_table_is_refused(name, arguments):
+    with torch.device("meta"):
+        model = timm.create_model(name, **arguments)
+    with pytest.raises(ValueError, match="model must be a ViT with a table of positions, got"):
+        overlap(model, 10)
 
 
 # --- drawings and explorer -----------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from helpers.exercises import Verdict, grade
-from helpers.patches import extract_patches, fold_normalization, sum_input_channels, token_grid
+from helpers.patches import extract_patches, absorb_normalization, sum_input_channels, token_grid
 
 _draw = torch.Generator().manual_seed(2)
 
@@ -45,7 +45,7 @@ def _sum(weight):
     return weight.sum(dim=1, keepdim=True)
 
 
-# --- 2.2: statistics folded into the stem ------------------------------------------------------------------------------
+# --- 2.2: statistics absorbed by the stem ------------------------------------------------------------------------------
 
 FOLD_CASES = [(_randn(5, 3, 2, 4), _randn(5), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))]
 
@@ -54,7 +54,7 @@ def check_fold(answer) -> Verdict:
     """`fold(weight, bias, mean, std)`: stem for three normalised channels to (weight, bias) for one raw channel."""
     return grade(
         answer,
-        reference=fold_normalization,
+        reference=absorb_normalization,
         cases=FOLD_CASES,
         mistakes=MISTAKES["fold"],
         right="One raw channel now gives what three normalised copies gave.",
