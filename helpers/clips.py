@@ -2,6 +2,7 @@
 
 import hashlib
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -12,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pooch
-import soundfile
 import torch
 from IPython.display import HTML, Audio
 from safetensors import SafetensorError
@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from torchaudio.functional import resample
 from tqdm import tqdm
 
-from helpers import esc, synthetic
+from helpers import decode, esc, synthetic
 
 DATA_SETS = ("synthetic", *esc.ARCHIVES)
 PLACES = {
@@ -40,30 +40,21 @@ CACHE_VERSION = 1  # raise it when waveforms are made in another way
 
 
 def read_clip(path: str | Path, sample_rate: int = 16_000) -> Tensor:
-    """Read a sound file (WAV, FLAC, OGG, MP3) as float32 (samples,) at `sample_rate` Hz.
+    """Read a sound file of any format as float32 (samples,) at `sample_rate` Hz.
 
-    Channels are averaged; peaks are left as they are, also above 1, where lossy formats put some.
+    Channels are averaged, or where they cancel each other the loudest is taken, with a warning. Peaks are left as they
+    are, also above 1, where lossy formats put some.
 
     Raises:
-        OSError: If the file is missing, a folder, or cannot be decoded.
+        OSError: If the file is missing, a folder, or cannot be decoded to its end.
         ValueError: If it holds no samples or such that are not finite, or if `sample_rate` is not positive.
     """
     _check_rate(sample_rate)
-    path = Path(path)
-    if not path.is_file():
-        problem = "is a folder" if path.is_dir() else "does not exist"
-        raise FileNotFoundError(f"{path} {problem}, expected a sound file: check name and folder.")
-    try:
-        samples, file_rate = soundfile.read(path, dtype="float32", always_2d=True)  # (time, channels)
-    except soundfile.LibsndfileError as error:
-        found = f"{path.stat().st_size} bytes, {error.error_string.rstrip('. ')}"
-        expected = "expected a whole WAV, FLAC, OGG or MP3 file; convert it or fetch it again."
-        raise OSError(f"{path} cannot be read as sound ({found}): {expected}") from error
-    if len(samples) == 0:
-        raise ValueError(f"{path} holds zero frames, expected at least one: record or export it again.")
-    if bad := int((~np.isfinite(samples)).any(axis=1).sum()):
-        raise ValueError(f"{path} has NaN or infinite samples in {bad} of {len(samples)} frames: export it again.")
-    return _resample(torch.from_numpy(samples.mean(axis=1)), file_rate, sample_rate)
+    samples, file_rate = decode.read(path)
+    waveform, warning = decode.mono(samples)
+    if warning:
+        warnings.warn(f"{path}: {warning}.", stacklevel=2)
+    return _resample(torch.from_numpy(waveform), file_rate, sample_rate)
 
 
 def _check_rate(sample_rate: int) -> None:
