@@ -1,21 +1,24 @@
 """Sound files and data sets: read, fix the length, play; tables with official folds, a cache of waveforms."""
 
 import hashlib
-import uuid
+import shutil
+import time
 import warnings
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from html import escape
 from numbers import Integral
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 import pooch
 import torch
 from IPython.display import HTML, Audio
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from scipy.signal import resample_poly
 from sklearn.model_selection import StratifiedGroupKFold
@@ -54,7 +57,7 @@ def read_clip(path: str | Path, sample_rate: int = 16_000) -> Tensor:
     waveform, warning = decode.mono(samples)
     if warning:
         warnings.warn(f"{path}: {warning}.", stacklevel=2)
-    return _resample(torch.from_numpy(waveform), file_rate, sample_rate)
+    return resampled(torch.from_numpy(waveform), file_rate, sample_rate)
 
 
 def _check_rate(sample_rate: int) -> None:
@@ -62,7 +65,8 @@ def _check_rate(sample_rate: int) -> None:
         raise ValueError(f"sample_rate must be a positive whole number (Hz, say 16000), got {sample_rate!r}.")
 
 
-def _resample(waveform: Tensor, old: int, new: int) -> Tensor:
+def resampled(waveform: Tensor, old: int, new: int) -> Tensor:
+    """A waveform (samples,) of `old` Hz at `new` Hz, by torchaudio."""
     common = int(np.gcd(old, new))
     up, down = int(new) // common, old // common
     if up * down > 10**7:  # rates as odd as 44,101 Hz: torchaudio's table of filters would take gigabytes
@@ -81,7 +85,8 @@ def fix_length(waveform: Tensor, num_samples: int, mode: str = "repeat") -> Tens
         raise ValueError(
             f"num_samples must be a whole number from 1, such as round(seconds * sample_rate), got {num_samples}."
         )
-    if waveform.shape[-1] == 0:
+    waveform = torch.as_tensor(waveform)
+    if waveform.numel() == 0:
         raise ValueError(f"waveform must hold at least one sample, got shape {tuple(waveform.shape)}.")
     if mode == "pad":
         return F.pad(waveform, (0, max(0, num_samples - waveform.shape[-1])))[..., :num_samples]
@@ -92,6 +97,7 @@ def fix_length(waveform: Tensor, num_samples: int, mode: str = "repeat") -> Tens
 
 def player(waveform: Tensor, sample_rate: int, title: str = "") -> HTML:
     """A small player. Peaks above 1, which a sound card would cut, are played quieter, and the title says so."""
+    waveform = torch.as_tensor(waveform)
     if not (waveform.numel() and waveform.isfinite().all()):
         raise ValueError(f"waveform must hold samples, all finite, got shape {tuple(waveform.shape)}.")
     peak = float(waveform.abs().max())
@@ -189,7 +195,7 @@ def load(name: str, *, sample_rate: int = 16_000, root: Path | str | None = None
     def read(path: str) -> Tensor:
         if folder:
             return read_clip(folder / path, sample_rate)
-        return _resample(torch.from_numpy(synthetic.clip(path)), synthetic.SAMPLE_RATE, sample_rate)
+        return resampled(torch.from_numpy(synthetic.clip(path)), synthetic.SAMPLE_RATE, sample_rate)
 
     def make() -> dict[str, Tensor]:
         # float32: in float16, rounding noise would stand 70 dB below a loud clip, and a log-mel shows more than that.
@@ -224,36 +230,41 @@ def cache_folder() -> Path:
 
 @contextmanager
 def whole(file: Path) -> Iterator[Path]:
-    """Another name beside `file`, to write to: renamed when all went well, removed otherwise. A reader sees all or nothing.
+    """Another place beside `file`, to write to: renamed when all went well, removed otherwise. A reader sees all or nothing.
 
     Raises:
         OSError: If the folder cannot be made, or the file cannot be replaced.
     """
-    part = file.with_name(f"{file.stem}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        part.replace(file)
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    name = {"prefix": f"{file.stem}.", "suffix": ".part"}
+    with TemporaryDirectory(dir=file.parent, ignore_cleanup_errors=True, **name) as work:
+        yield Path(work) / file.name
+        (Path(work) / file.name).replace(file)
 
 
 def cached(file: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Tensors from a memory-mapped safetensors file; where there is no whole one, they are made and written.
+    """Tensors from a memory-mapped safetensors file; where there is none that is as it was written, they are made and written.
 
     Mapped, not copied: a process that writes to one changes its own copy.
 
     Raises:
         OSError: If the file cannot be written.
     """
+    for left in file.parent.glob(f"{file.stem}.*.part"):  # by a process that was killed; no other writes for so long
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > 600:
+                shutil.rmtree(left)
     try:
-        return load_file(file)
-    except (FileNotFoundError, SafetensorError):  # not there, or not whole
-        tensors = make()
+        with safe_open(file, "pt") as stored:
+            sums = stored.metadata()
+        if sums == _sums(tensors := load_file(file)):
+            return tensors
+    except (FileNotFoundError, SafetensorError):
+        pass
+    tensors = make()
     try:
         with whole(file) as part:
-            save_file(tensors, part)
+            save_file(tensors, part, metadata=_sums(tensors))
     except (OSError, SafetensorError) as error:
         if isinstance(error, PermissionError) and file.is_file():
             return tensors  # Windows replaces no file that another process has mapped, and that one is good
@@ -261,3 +272,7 @@ def cached(file: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tenso
         way_out = "make room, or name another folder in AUDIO_CACHE."
         raise OSError(f"{file.name} could not be kept in {file.parent} ({error}): {need}; {way_out}") from error
     return load_file(file)
+
+
+def _sums(tensors: dict[str, Tensor]) -> dict[str, str]:
+    return {name: f"{zlib.crc32(tensor.numpy()):08x}" for name, tensor in tensors.items()}

@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,11 @@ class LogMel(nn.Module):
 
     def forward(self, waveforms: Tensor) -> Tensor:
         hop_length = self.settings["hop_length"]
+        if getattr(waveforms, "dtype", None) != self.mel.mel_scale.fb.dtype:
+            raise TypeError(
+                f"waveforms must be a tensor of {self.mel.mel_scale.fb.dtype}, got {type(waveforms).__name__} of "
+                f"{getattr(waveforms, 'dtype', 'no type')}: torch.as_tensor(waveforms).float() makes one."
+            )
         shortest = max(hop_length, self.settings["n_fft"] // 2 + 1)  # what padding by reflection needs
         if waveforms.ndim != 2 or waveforms.shape[-1] < shortest:
             raise ValueError(
@@ -113,7 +119,8 @@ def features(
     folder = clips.cache_folder() if cache is None else Path(cache)
     digest = hashlib.sha256(json.dumps([log_mel.settings, num_samples], sort_keys=True).encode())
     digest.update(sounds.table.to_csv().encode())
-    digest.update(sounds.waveforms(sounds.sample_rate // 2).numpy())  # decoded in another way, other features
+    for clip in range(len(sounds)):  # one altered second, or another decoder: other features
+        digest.update(zlib.crc32(sounds.waveforms(num_samples, [clip]).numpy()).to_bytes(4))
     path = folder / f"{sounds.name}-{sounds.sample_rate}Hz-log-mel-{digest.hexdigest()[:12]}.safetensors"
 
     def make() -> dict[str, Tensor]:

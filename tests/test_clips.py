@@ -11,6 +11,7 @@ import pytest
 import soundfile
 import torch
 from IPython.display import HTML
+from safetensors.torch import load_file, save_file
 
 from helpers import clips, esc
 
@@ -293,6 +294,18 @@ def test_second_load_decodes_nothing(small_esc10, monkeypatch):
     assert len(waveform_files(small_esc10 / "cache")) == 1
 
 
+@pytest.mark.parametrize("wrong", [np.zeros(0), torch.zeros(2, 0)])
+def test_nothing_has_no_length(wrong):
+    with pytest.raises(ValueError, match="waveform must hold"):
+        clips.fix_length(wrong, 5)
+
+
+def test_arrays_are_brought_to_length_and_played(tmp_path):
+    array = np.array([0.1, 0.2, 0.3], dtype=np.float32)
+    assert torch.equal(clips.fix_length(array, 5), clips.fix_length(torch.from_numpy(array), 5))
+    assert clips.player(array, 8_000).data == clips.player(torch.from_numpy(array), 8_000).data
+
+
 def test_cache_knows_sample_rate_and_data(small_esc10):
     clips.load("esc10", root=small_esc10)
     assert len(clips.load("esc10", root=small_esc10, sample_rate=32_000)[0]) == 6400
@@ -309,8 +322,35 @@ def test_broken_cache_file_is_made_again(small_esc10):
     torch.testing.assert_close(clips.load("esc10", root=small_esc10)[3], whole)
 
 
+@pytest.mark.parametrize("damage", ["one byte", "a clip that is missing", "no sums"])
+def test_a_cache_that_is_not_as_it_was_written_is_made_again(small_esc10, damage):
+    whole = list(clips.load("esc10", root=small_esc10))  # copies: the file is mapped
+    (file,) = (small_esc10 / "cache").iterdir()
+    if damage == "one byte":
+        content = bytearray(file.read_bytes())
+        content[-1000] ^= 1
+        file.write_bytes(content)
+    else:
+        tensors = dict(list(load_file(file).items())[damage != "no sums" :])
+        save_file({name: tensor.clone() for name, tensor in tensors.items()}, file)
+    again = list(clips.load("esc10", root=small_esc10))
+    assert all(map(torch.equal, again, whole)) and len(again) == len(whole)
+
+
+def test_what_a_killed_process_left_is_removed_when_it_is_old(small_esc10):
+    clips.load("esc10", root=small_esc10)
+    (file,) = (small_esc10 / "cache").iterdir()
+    old, new = (file.with_name(f"{file.stem}.{name}.part") for name in ("old", "new"))
+    for left in (old, new):
+        left.mkdir()
+        (left / ".tmpAbCdEf").write_bytes(b"half")  # safetensors' own
+    os.utime(old, (0, 0))
+    clips.load("esc10", root=small_esc10)
+    assert (old.exists(), new.exists()) == (False, True)
+
+
 def test_full_disk_is_told_and_leaves_nothing(small_esc10, monkeypatch):
-    def full(tensors, path):
+    def full(tensors, path, metadata):
         Path(path).write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -4,6 +4,7 @@ import math
 import multiprocessing
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -109,6 +110,14 @@ def test_asts_own_settings_have_a_dead_row():
     assert [row for row in range(128) if theirs[:, row].min() == theirs[:, row].max()] == [3]
 
 
+@pytest.mark.parametrize(
+    "wrong", [np.zeros((1, 4_000), np.float32), torch.zeros(1, 4_000, dtype=torch.float64), [[0.0] * 4_000]]
+)
+def test_waveforms_of_another_kind_are_refused(wrong):
+    with pytest.raises(TypeError, match="waveforms must be a tensor of torch.float32, got .*float"):
+        LogMel(**SMALL)(wrong)
+
+
 # --- features on disk
 
 
@@ -136,6 +145,14 @@ def test_other_sound_settings_or_length_make_other_files(tmp_path):
     assert len(list(tmp_path.iterdir())) == len(calls)
 
 
+def test_one_altered_second_makes_another_file(tmp_path):
+    """Far behind the start of the clip: the features differ, and so must the file."""
+    clips, log_mel = few_clips(), LogMel(**SMALL)
+    before = spectrograms.features(clips, log_mel, seconds=0.75, cache=tmp_path).clone()
+    clips._waveforms[2][-100:] += 0.5
+    assert not torch.equal(spectrograms.features(clips, log_mel, seconds=0.75, cache=tmp_path), before)
+
+
 def make_features(folder):
     torch.set_num_threads(1)
     return spectrograms.features(few_clips(), LogMel(**SMALL), seconds=0.5, cache=folder).sum().item()
@@ -158,7 +175,7 @@ def test_damaged_features_are_made_again(tmp_path, damage):
 
 
 def test_a_full_disk_is_named_and_leaves_nothing_behind(tmp_path, monkeypatch):
-    def full(tensors, file):
+    def full(tensors, file, metadata):
         file.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
