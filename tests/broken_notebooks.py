@@ -13,11 +13,14 @@ from PIL import Image
 
 from tools import notebooks
 
+ALT = "two squares side by side, a white one and a black one"
 
-def code(source, *, tags=(), outputs=(), raises=None):
-    metadata = {"tags": list(tags)} if tags else {}
-    if raises:
-        metadata["raises"] = raises
+
+def code(source, *, tags=(), outputs=(), raises=None, alt=ALT):
+    """A code cell; `alt` describes its figure where it has one."""
+    alt = any("image/png" in output.get("data", {}) for output in outputs) and alt
+    given = {"tags": list(tags), "raises": raises, "alt": alt}
+    metadata = {name: value for name, value in given.items() if value}
     return new_code_cell(source, metadata=metadata, outputs=list(outputs))
 
 
@@ -159,7 +162,16 @@ IN_THE_FILE: dict[str, tuple[NotebookNode, str]] = {
         notebook(code("print(1)", tags=["exercise"], outputs=[said("Right. Well done.")])),
         "stored as its stub",
     ),
-    "long cell": (notebook("\n".join("x = 1" for _ in range(26))), "26 lines"),
+    "figure not described": (
+        notebook(code(SHOW, outputs=[TWO_COLOURS], alt="a figure")),
+        "a figure without a description",
+    ),
+    "wide line": (notebook("x = 1  # " + "x" * 80), "a line of 89 columns"),
+    "folded cell that hides much": (
+        notebook(code("# @title Imports\n" + "import sys\n" * 10 + "sys", tags=["imports"])),
+        "12 lines in a folded cell",
+    ),
+    "folded cell that Colab shows": (notebook(code("import sys", tags=["imports"])), "begins with `# @title"),
     "long output": (
         notebook(code("print(1)", outputs=[new_output("stream", text="line\n" * 61)])),
         "more than 60 lines",
@@ -178,8 +190,8 @@ HEALTHY = notebook(
     code(SHOW, outputs=[TWO_COLOURS]),
     code(
         "from ipywidgets import FloatLogSlider, IntRangeSlider, interact\n"
-        "@interact(n=(1, 5), x=FloatLogSlider(value=1), span=IntRangeSlider(), name=['a', 'b'], flag=True)\n"
-        "def f(n, x, span, name, flag):\n    print(1 / n, 1 / x, span, name, flag)",
+        "@interact(n=(1, 5), x=FloatLogSlider(value=1), span=IntRangeSlider(), name=['a', 'b'])\n"
+        "def f(n, x, span, name, flag=True):\n    print(1 / n, 1 / x, span, name, flag)",
         tags=["explorer"],
     ),
     code(
