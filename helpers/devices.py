@@ -73,7 +73,7 @@ def accelerated(*, precision: str, begun: str | None, batch_size: int, seed: int
         begun: What an interrupted training had.
         seed: Of the order of the clips.
     Raises:
-        ValueError: If the precision is fp16 and there is no GPU.
+        ValueError: If the precision is fp16 and there is no GPU, or batch norm meets a single clip.
         MemoryError: If something inside did not fit into memory.
     """
     state = AcceleratorState._shared_state
@@ -94,6 +94,12 @@ def accelerated(*, precision: str, begun: str | None, batch_size: int, seed: int
         settings = {"mixed_precision": precision, "dataloader_config": batches}
         # An update a batch, whatever the environment says.
         yield Accelerator(**settings, gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1))
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise ValueError(
+            f"The last batch has one clip, of which batch norm makes no statistics: choose another batch_size than {batch_size}."
+        ) from error
     except (RuntimeError, MemoryError) as error:
         windows = "not enough memory" in str(error)  # what PyTorch says there; Accelerate does not know it
         if not (isinstance(error, MemoryError) or windows or should_reduce_batch_size(error)):

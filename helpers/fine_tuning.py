@@ -5,6 +5,7 @@ rates and the schedule. `accelerate launch` runs the same code on several GPUs o
 """
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
@@ -47,6 +48,9 @@ class Recipe:
     seed: int = 0
 
 
+MOST = {"layer_decay": 1, "warmup": 1} | dict.fromkeys(("lr", "weight_decay", "clip_norm", "mixup"), math.inf)
+
+
 def train_one_epoch(model, loader, optimizer, scheduler, augment, accelerator, *, epoch, clip_norm) -> float:
     """Train on every batch once and return the mean loss per clip.
 
@@ -60,33 +64,37 @@ def train_one_epoch(model, loader, optimizer, scheduler, augment, accelerator, *
         FloatingPointError: If the loss of a batch is not finite; the weights are still those before it.
     """
     model.train()
-    total, count = 0.0, 0
+    losses = []
     for update, (log_mel, target) in enumerate(loader, start=epoch * len(loader)):
         scheduler.step_update(update)  # once an update, not once an epoch
         log_mel, target = augment(log_mel, target)
         with accelerator.autocast():
             loss = F.cross_entropy(model(log_mel).float(), target)
         if not loss.isfinite():
-            batch = update - epoch * len(loader) + 1
-            raise FloatingPointError(f"Epoch {epoch + 1}, batch {batch}: the loss is {loss.item()}. Lower lr.")
+            raise FloatingPointError(f"Loss {loss} in update {update + 1}: lower lr.")
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(model.parameters(), clip_norm)
         optimizer.step()
         optimizer.zero_grad()
-        total += loss.item() * len(target)
-        count += len(target)  # a short last batch counts as short
-    return total / count
+        losses += [loss.item()] * len(target)  # a short batch counts as short
+    return sum(losses) / len(losses)
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """AdamW by timm: less rate for each block further from the head, no decay on positions, tokens, norms and biases.
 
-    The groups carry `lr_scale`, which timm's scheduler multiplies in: under a scheduler that does not know it, or none,
-    every block learns at the full rate.
+    Layers of one's own around a timm model learn at the head's rate. The groups carry `lr_scale`, which timm's scheduler
+    multiplies in: under a scheduler that does not know it, or none, every block learns at the full rate.
     """
-    return create_optimizer_v2(
-        model, "adamw", lr=recipe.lr, weight_decay=recipe.weight_decay, layer_decay=recipe.layer_decay
-    )
+    inner = next((part for part in model.modules() if hasattr(part, "group_matcher")), model)
+    given = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, "layer_decay": recipe.layer_decay}
+    optimizer, known = create_optimizer_v2(inner, "adamw", **given), set(inner.parameters())
+    own = [parameter for parameter in model.parameters() if parameter not in known and parameter.requires_grad]
+    matrices, vectors = ([parameter for parameter in own if (parameter.ndim > 1) == large] for large in (True, False))
+    for some, decay in ((matrices, recipe.weight_decay), (vectors, 0.0)):
+        if some:
+            optimizer.add_param_group({"params": some, "weight_decay": decay, "lr_scale": 1.0})
+    return optimizer
 
 
 def make_scheduler(optimizer: torch.optim.Optimizer, recipe: Recipe, num_updates: int) -> CosineLRScheduler:
@@ -112,6 +120,7 @@ def make_augment(recipe: Recipe, *, num_classes: int, std: float) -> Callable[[T
 @torch.inference_mode()
 def evaluate(model: nn.Module, features: Tensor, *, mean: float, std: float, batch_size: int = 64) -> Tensor:
     """Logits (clips, num_classes), float32 on the CPU, of features (clips, 1, n_mels, frames) before standardising."""
+    _check_statistics(mean, std)
     model.eval()  # dropout and drop path off, batch norms on their running statistics
     device = next(model.parameters()).device
     batches = (spectrograms.standardize(batch, mean, std).to(device) for batch in features.split(batch_size))
@@ -119,8 +128,18 @@ def evaluate(model: nn.Module, features: Tensor, *, mean: float, std: float, bat
 
 
 def accuracy(logits: Tensor, labels: Tensor | np.ndarray) -> float:
-    """Share of clips whose largest logit is the label's."""
-    return (logits.argmax(dim=1) == torch.as_tensor(labels)).double().mean().item()
+    """Share of clips whose largest logit is the label's.
+
+    Raises:
+        ValueError: If a logit is NaN, which has no largest, or there is not one label for each clip.
+    """
+    labels = _as_numbers(labels)
+    if logits.isnan().any() or labels.shape != logits.shape[:1]:
+        raise ValueError(
+            f"logits must be numbers, a row for each of the {len(labels)} labels; got shapes {tuple(logits.shape)} and "
+            f"{tuple(labels.shape)}, and {int(logits.isnan().sum())} logits that are NaN."
+        )
+    return (logits.argmax(dim=1) == labels).double().mean().item()
 
 
 def train(
@@ -156,7 +175,8 @@ def train(
         MemoryError: If a batch does not fit.
     """
     labels = _checked(labels, features, num_classes)
-    _check_settings(model, recipe, num_classes, std)
+    _check_settings(model, recipe, num_classes)
+    _check_statistics(mean, std)
     set_seed(recipe.seed)
     begun = None if folder is None else checkpoints.begun_with(Path(folder), "precision")
     how = {"precision": recipe.precision, "begun": begun, "batch_size": recipe.batch_size, "seed": recipe.seed}
@@ -228,7 +248,7 @@ def train_and_test(
         features, labels: Of all clips, see `train`.
         train_clips, test_clips: Their places.
     """
-    mean, std = spectrograms.fit_statistics(features[train_clips])
+    labels, (mean, std) = _as_numbers(labels), spectrograms.fit_statistics(features[train_clips])
     set_seed(recipe.seed)
     model, given = create(), {"num_classes": num_classes, "mean": mean, "std": std}
     history = train(model, features[train_clips], labels[train_clips], recipe, **given, folder=folder)
@@ -259,6 +279,11 @@ def cross_validate(
         Columns fold, seed, accuracy (a fraction), minutes (of training), clips_per_second, logits (one array a run), test (places).
     """
     rows, labels = [], sounds.table["label"].to_numpy()
+    in_folds = sounds.table.groupby("recording")["fold"].nunique()
+    if leaks := in_folds.index[in_folds > 1].tolist():
+        raise ValueError(
+            f"Each recording must lie in one fold, but {len(leaks)} lie in several, such as {leaks[0]}: move its clips."
+        )
     splits = {fold: sounds.split(fold) for fold in folds}  # all checked before the first is trained
     for fold, parts in splits.items():
         for name, part in zip(("training folds beside", "test clips of"), parts, strict=True):
@@ -297,9 +322,21 @@ def bootstrap_interval(correct: np.ndarray, groups: np.ndarray | None = None) ->
     return tuple(bootstrap(totals, share, paired=True, **how).confidence_interval)
 
 
+def _as_numbers(labels) -> Tensor:
+    """Labels of any kind (list, array, column of a table) in their order; ValueError for names."""
+    if isinstance(labels, Tensor):
+        return labels
+    array = np.asarray(labels)
+    if array.dtype.kind not in "iufb":
+        raise ValueError(f"labels must be whole numbers, got {array.flat[0]}: class_names.index(name) is one.")
+    return torch.tensor(array)
+
+
 def _checked(labels: Tensor | np.ndarray, features: Tensor, num_classes: int) -> Tensor:
     """Labels as whole numbers, one for each clip, and clips whose values are numbers; ValueError for anything else."""
-    given = torch.as_tensor(labels)
+    if features.ndim != 4:
+        raise ValueError(f"features must be (clips, 1, n_mels, frames), got shape {tuple(features.shape)}.")
+    given = _as_numbers(labels)
     labels = given.long()
     if labels.shape != (len(features),) or not len(labels):
         raise ValueError(
@@ -317,16 +354,25 @@ def _checked(labels: Tensor | np.ndarray, features: Tensor, num_classes: int) ->
     return labels
 
 
-def _check_settings(model: nn.Module, recipe: Recipe, num_classes: int, std: float) -> None:
+def _check_settings(model: nn.Module, recipe: Recipe, num_classes: int) -> None:
     if recipe.epochs < 1 or recipe.batch_size < 1:
         raise ValueError(f"epochs and batch_size must be at least 1, got {recipe.epochs} and {recipe.batch_size}.")
-    if not std > 0:
-        raise ValueError(f"std must be above 0, got {std}: are all features the same?")
+    for name, most in MOST.items():
+        value = getattr(recipe, name)
+        if value is not None and not 0 <= value <= most:
+            raise ValueError(f"{name} must be 0 to {most}, got {value}.")
+    if any(getattr(part, "distilled_training", False) for part in model.modules()):
+        raise ValueError("The model gives a pair of logits in training: call set_distilled_training(False) on it.")
     outputs = getattr(model, "num_classes", num_classes)
     if outputs != num_classes:
         raise ValueError(
             f"The model has {outputs} outputs for {num_classes} classes: create it with num_classes={num_classes}."
         )
+
+
+def _check_statistics(mean: float, std: float) -> None:
+    if not (0 < std < math.inf and math.isfinite(mean)):
+        raise ValueError(f"std must be above 0, got {std}, and mean finite, got {mean}: are all features the same?")
 
 
 def _check_weights(model: nn.Module, epoch: int) -> None:

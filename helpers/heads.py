@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import PredefinedSplit, cross_val_score
+from sklearn.model_selection import PredefinedSplit, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -101,7 +101,7 @@ def embed(model: nn.Module, x: Tensor, batch_size: int = 32, *, pool: str | None
 def linear_probe(features: Tensor, labels, folds) -> np.ndarray:
     """Accuracy in each fold of a logistic regression fitted on the features of the other folds.
 
-    Each feature is standardised by the training folds' mean and spread; nothing is chosen on the test fold.
+    Each feature is standardised by the training folds' mean and standard deviation; nothing is chosen on the test fold.
 
     Args:
         features: (clips, dim).
@@ -111,7 +111,12 @@ def linear_probe(features: Tensor, labels, folds) -> np.ndarray:
     Raises:
         ValueError: If the lengths differ, a value is not finite, there is one fold only, or a fold lacks a class.
     """
-    return _cross_validate(LogisticRegression(max_iter=1000), features, labels, folds)
+    return _by_fold(probe_answers(features, labels, folds), labels, folds)
+
+
+def probe_answers(features: Tensor, labels, folds) -> np.ndarray:
+    """The class that the linear probe gives each clip, (clips,), when its fold is the test. Arguments and errors as `linear_probe`."""
+    return _answers(LogisticRegression(max_iter=1000), features, labels, folds)
 
 
 def nearest_neighbours(features: Tensor, labels, folds, n_neighbors: int = 5) -> np.ndarray:
@@ -121,7 +126,8 @@ def nearest_neighbours(features: Tensor, labels, folds, n_neighbors: int = 5) ->
     """
     if n_neighbors < 1:
         raise ValueError(f"n_neighbors must be at least 1, got {n_neighbors}")
-    return _cross_validate(KNeighborsClassifier(n_neighbors, metric="cosine"), features, labels, folds)
+    answers = _answers(KNeighborsClassifier(n_neighbors, metric="cosine"), features, labels, folds)
+    return _by_fold(answers, labels, folds)
 
 
 def _classifiers(model: nn.Module) -> nn.ModuleList:
@@ -136,13 +142,23 @@ def _pool(model: nn.Module, features: Tensor, pool: str | None) -> Tensor:
         return model.forward_head(features, pre_logits=True)
     if pool == "token":
         return features[:, 0]
+    if not isinstance(features, Tensor) or features.ndim == 3 and features.shape[1] <= _num_prefix_tokens(model):
+        raise ValueError(
+            f"{type(model).__name__} gives no single map to average; take the model's own pooling, pool=None"
+        )
     if features.ndim == 3:  # (batch, tokens, dim)
-        return features[:, getattr(model, "num_prefix_tokens", 0) :].mean(dim=1)
+        return features[:, _num_prefix_tokens(model) :].mean(dim=1)
     places = (1, 2) if getattr(model, "output_fmt", "NCHW") == "NHWC" else (2, 3)
     return features.mean(dim=places)
 
 
-def _cross_validate(classifier, features, labels, folds) -> np.ndarray:
+def _num_prefix_tokens(model: nn.Module) -> int:
+    """As timm says, or where it does not (VOLO, PiT, CoaT) as many as the last class token's table holds."""
+    tables = [table for name, table in model.named_parameters() if "cls_token" in name]
+    return getattr(model, "num_prefix_tokens", tables[-1].shape[1] if tables else 0)
+
+
+def _answers(classifier, features, labels, folds) -> np.ndarray:
     features, labels, folds = (np.asarray(values) for values in (features, labels, folds))
     if features.ndim != 2 or not len(features) == len(labels) == len(folds):
         raise ValueError(
@@ -159,4 +175,10 @@ def _cross_validate(classifier, features, labels, folds) -> np.ndarray:
             raise ValueError(f"every fold must hold every class, but fold {name} has no clip of class {missing[0]}")
     pipeline = make_pipeline(StandardScaler(), classifier)
     with threadpool_limits(1):  # for so few clips several BLAS threads wait for each other, up to 100 times as long
-        return cross_val_score(pipeline, features, labels, cv=PredefinedSplit(fold_index), error_score="raise")
+        return cross_val_predict(pipeline, features, labels, cv=PredefinedSplit(fold_index))
+
+
+def _by_fold(answers: np.ndarray, labels, folds) -> np.ndarray:
+    """Share of right answers in each fold, in ascending order of the folds."""
+    right, folds = answers == np.asarray(labels), np.asarray(folds)
+    return np.array([right[folds == name].mean() for name in np.unique(folds)])

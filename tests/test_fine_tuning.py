@@ -325,9 +325,87 @@ def test_what_cannot_be_trained_with_is_refused_at_once(tmp_path):
         train(replace(RECIPE, epochs=0))
     with pytest.raises(ValueError, match="std must be above 0, got 0.0"):
         train(std=0.0)
+    for mean, std in ((float("nan"), 1.0), (0.0, float("inf"))):
+        with pytest.raises(ValueError, match="std must be above 0, got .*, and mean finite, got"):
+            train(mean=mean, std=std)
+        with pytest.raises(ValueError, match="std must be above 0"):
+            fine_tuning.evaluate(small_vit(), features, mean=mean, std=std)
+    for setting in ({"warmup": 10}, {"warmup": -0.1}, {"layer_decay": 1.5}, {"lr": float("nan")}, {"clip_norm": -1.0}):
+        with pytest.raises(
+            ValueError, match=f"{next(iter(setting))} must be 0 to .*, got {next(iter(setting.values()))}"
+        ):
+            train(replace(RECIPE, **setting))
+    with pytest.raises(ValueError, match=r"features must be \(clips, 1, n_mels, frames\), got shape \(24, 16, 32\)"):
+        train(features=features[:, 0])
     model = timm.create_model("test_vit", in_chans=1, num_classes=10)
     with pytest.raises(ValueError, match="The model has 10 outputs for 3 classes: create it with num_classes=3"):
         train(model=model)
+
+
+def test_a_pair_of_logits_is_refused():
+    model = timm.create_model("deit_tiny_distilled_patch16_224", img_size=(16, 32), in_chans=1, num_classes=3, depth=1)
+    model.set_distilled_training(True)
+    with pytest.raises(ValueError, match=r"set_distilled_training\(False\)"):
+        train(model=model)
+
+
+def test_a_last_batch_of_one_is_named_where_batch_norm_can_do_nothing_with_it():
+    model = timm.create_model("test_efficientnet", in_chans=1, num_classes=3)  # its last maps are 1 x 1
+    features, labels = small_sounds()
+    with pytest.raises(ValueError, match="The last batch has one clip, .* choose another batch_size than 4"):
+        train(replace(RECIPE, batch_size=4), model=model, features=features[:13], labels=labels[:13])
+    train(replace(RECIPE, batch_size=5, epochs=1), model=model, features=features[:13], labels=labels[:13])
+
+
+def test_labels_may_be_a_filtered_column_and_no_names():
+    features, labels = small_sounds()
+    column = pd.Series(labels.numpy(), index=range(100, 124))
+    one, other = small_vit(0.0), small_vit(0.0)
+    clips_of_it = np.arange(0, 24, 2)
+    given = {
+        "train_clips": clips_of_it,
+        "test_clips": clips_of_it,
+        "recipe": replace(RECIPE, epochs=1),
+        "num_classes": 3,
+    }
+    fine_tuning.train_and_test(lambda: one, features, column, **given)
+    fine_tuning.train_and_test(lambda: other, features, labels, **given)
+    equal(one.state_dict(), other.state_dict())
+    train(replace(RECIPE, epochs=1), labels=column)
+    with pytest.raises(ValueError, match="labels must be whole numbers, got dog"):
+        train(labels=["dog"] * 24)
+
+
+def test_accuracy_is_of_numbers_and_of_one_label_a_clip():
+    logits = torch.tensor([[1.0, 2.0], [3.0, 0.0], [0.0, float("inf")]])
+    assert fine_tuning.accuracy(logits, pd.Series([1, 0, 0], index=[7, 5, 3])) == pytest.approx(2 / 3)
+    for wrong, labels in ((torch.full((3, 2), float("nan")), [0, 0, 0]), (logits, [[1], [0], [0]]), (logits, [1])):
+        with pytest.raises(ValueError, match="logits must be numbers, a row for each of"):
+            fine_tuning.accuracy(wrong, labels)
+
+
+class Wrapped(torch.nn.Module):
+    """A model of one's own around timm's."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale, self.backbone = torch.nn.Linear(1, 1), timm.create_model("test_vit", num_classes=10)
+
+
+@pytest.mark.parametrize("layer_decay", [0.5, None])
+def test_a_model_inside_ones_own_module_keeps_its_rates(layer_decay):
+    model, recipe = Wrapped(), replace(RECIPE, lr=1.0, layer_decay=layer_decay, warmup=0)
+    groups = {}
+    for each in (model, model.backbone):
+        optimizer = fine_tuning.make_optimizer(each, recipe)
+        fine_tuning.make_scheduler(optimizer, recipe, num_updates=10).step_update(0)
+        groups[each] = {
+            p: (group["lr"], group["weight_decay"]) for group in optimizer.param_groups for p in group["params"]
+        }
+        assert groups[each].keys() == set(each.parameters())
+    assert all(groups[model][p] == where for p, where in groups[model.backbone].items())
+    assert groups[model][model.scale.weight] == (1.0, recipe.weight_decay)
+    assert groups[model][model.scale.bias] == (1.0, 0.0)
 
 
 def test_clips_that_are_not_numbers_are_named():
@@ -351,7 +429,7 @@ def spoil(call, make_hook):
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(finished, tmp_path):
     model = small_vit()
     model.register_forward_hook(spoil(5, lambda _, inputs, output: output * float("nan")))
-    with pytest.raises(FloatingPointError, match="Epoch 2, batch 2: the loss is nan"):
+    with pytest.raises(FloatingPointError, match="Loss nan in update 5: lower lr"):
         train(model=model, folder=tmp_path)
     assert [path.name for path in checkpoints.found(tmp_path)] == ["epoch_001"]
     model, _ = train(folder=tmp_path)
@@ -510,6 +588,14 @@ def test_a_class_that_a_fold_lacks_is_named(where, message):
     sounds, features = tiny_clips()
     sounds.table.loc[where(sounds.table["fold"]), "label"] = sounds.table["label"].replace(2, 1)
     with pytest.raises(ValueError, match=message):
+        fine_tuning.cross_validate(small_vit, sounds, features, RECIPE, folds=(1,))
+
+
+def test_a_recording_in_two_folds_is_refused(monkeypatch):
+    sounds, features = tiny_clips()
+    sounds.table.loc[[3, 12], "recording"] = 99
+    monkeypatch.setattr(fine_tuning, "train", lambda *_, **__: pytest.fail("a fold was trained"))
+    with pytest.raises(ValueError, match="Each recording must lie in one fold, but 1 lie in several, such as 99"):
         fine_tuning.cross_validate(small_vit, sounds, features, RECIPE, folds=(1,))
 
 

@@ -185,6 +185,25 @@ def test_a_model_without_a_class_token_that_is_asked_for_one_is_refused(build, x
         heads.embed(build(), x, pool="token")
 
 
+@pytest.mark.parametrize("name", ["pit_ti_224", "coat_tiny", "crossvit_tiny_240", "efficientvim_m1"])
+def test_a_model_without_one_map_to_average_is_refused_and_has_its_own_pooling(name):
+    model = timm.create_model(name, num_classes=0)
+    pictures = torch.randn(1, *model.pretrained_cfg["input_size"])
+    assert heads.embed(model, pictures).ndim == 2
+    with pytest.raises(ValueError, match="gives no single map to average; take the model's own pooling"):
+        heads.embed(model, pictures, pool="avg")
+
+
+@pytest.mark.parametrize(("name", "places"), [("volo_d1_224", 14 * 14), ("coat_lite_tiny", 7 * 7)])
+def test_the_average_leaves_out_a_class_token_that_timm_does_not_count(name, places):
+    model = timm.create_model(name, num_classes=0).eval()
+    pictures = torch.randn(1, 3, 224, 224)
+    with torch.inference_mode():
+        tokens = model.forward_features(pictures)
+    assert tokens.shape[1] == 1 + places
+    torch.testing.assert_close(heads.embed(model, pictures, pool="avg"), tokens[:, 1:].mean(dim=1))
+
+
 def test_an_unknown_pooling_is_refused(x):
     with pytest.raises(ValueError, match="pool must be None, 'token' or 'avg', got 'max'"):
         heads.embed(vit(), x, pool="max")
