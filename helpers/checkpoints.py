@@ -1,7 +1,8 @@
 """Lesson 05: checkpoints that are whole or absent, and runs that go on where they were killed.
 
 A run's folder holds `configuration.json`, a lock while it is training, and the two newest `epoch_NNN` folders, each
-written by Accelerate (model, optimiser, scaler, random states, schedule, history) and sealed by the sums of its files.
+written by Accelerate (model, optimiser, scaler, random states), with the history beside them, and sealed by the sums of
+its files. A seal is no signature: a folder may be anybody's, so nothing that is read from it may run code, as a pickle could.
 """
 
 import json
@@ -9,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from pickle import UnpicklingError
 
 import pooch
 from accelerate import Accelerator
@@ -16,31 +18,32 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 KEEP = 2  # the newest, and the one before should the newest be damaged
-SEAL = "sums.json"
+SEAL, HISTORY = "sums.json", "history.json"
 CONFIGURATION = "configuration.json"
 
 
-def save(accelerator: Accelerator, folder: Path, epoch: int) -> None:
-    """Write the state after `epoch` epochs under another name, seal it, rename it, and drop all but the two newest.
+def save(accelerator: Accelerator, folder: Path, rows: list[dict]) -> None:
+    """Write the state and the history, a row an epoch, under another name, seal it, rename it, and drop all but the two newest.
 
     Raises:
         OSError: If it cannot be written; the checkpoints that are there stay.
     """
-    part, whole = folder / f"epoch_{epoch:03d}.part", folder / f"epoch_{epoch:03d}"
+    part, whole = folder / f"epoch_{len(rows):03d}.part", folder / f"epoch_{len(rows):03d}"
     try:
         if accelerator.is_main_process:
             for leftover in (part, whole):  # of a run that was killed, or a checkpoint found damaged
-                shutil.rmtree(leftover, ignore_errors=True)
+                _remove(leftover)
         accelerator.wait_for_everyone()
         accelerator.save_state(str(part))
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
+            (part / HISTORY).write_text(json.dumps({"rows": rows}), encoding="utf-8")
             (part / SEAL).write_text(json.dumps(_sums(part)), encoding="utf-8")
             part.replace(whole)
     except (OSError, RuntimeError, SafetensorError) as error:  # what each library makes of a full disk
         shutil.rmtree(part, ignore_errors=True)
         raise OSError(
-            f"The checkpoint of epoch {epoch} cannot be written to {folder} ({error}): make room or set RUNS to another folder, "
+            f"The checkpoint of epoch {len(rows)} cannot be written to {folder} ({error}): make room or set RUNS to another folder, "
             "then start again; training goes on from the epoch before."
         ) from error
     if accelerator.is_main_process:
@@ -49,21 +52,32 @@ def save(accelerator: Accelerator, folder: Path, epoch: int) -> None:
     accelerator.wait_for_everyone()
 
 
-def resume(accelerator: Accelerator, folder: Path) -> None:
-    """Restore the newest whole checkpoint of `folder`, if there is one; damaged ones are removed, with a line."""
+def resume(accelerator: Accelerator, folder: Path) -> list[dict]:
+    """Restore the newest whole checkpoint of `folder` and return its history, or none; damaged ones are removed, with a line.
+
+    Raises:
+        OSError: If a damaged one cannot be removed.
+        ValueError: If one holds code.
+    """
     there = found(folder)
     accelerator.wait_for_everyone()  # all have seen them
     for checkpoint in there:
         whole = _is_whole(checkpoint)
         accelerator.wait_for_everyone()
         if whole:
-            accelerator.load_state(str(checkpoint))
-            return
+            try:
+                accelerator.load_state(str(checkpoint))
+            except UnpicklingError as error:  # torch's, which loads numbers alone
+                raise ValueError(
+                    f"{checkpoint.name} holds more than numbers, so it was not written here: choose another folder than {folder}."
+                ) from error
+            return _read(checkpoint / HISTORY)["rows"]
         accelerator.print(f"{checkpoint.name} is damaged: it is removed, and an earlier one tried.")
         if accelerator.is_main_process:  # a later save would take it for the newest
-            shutil.rmtree(checkpoint, ignore_errors=True)
+            _remove(checkpoint)
     if there:
         accelerator.print("No whole checkpoint is left: training starts again.")
+    return []
 
 
 def found(folder: Path) -> list[Path]:
@@ -76,7 +90,7 @@ def begun_with(folder: Path, setting: str):
     """The value of a setting in the configuration of the checkpoints in `folder`; None where there are none, or it is not said."""
     with suppress(OSError, ValueError):
         if found(folder):
-            return json.loads((folder / CONFIGURATION).read_text(encoding="utf-8")).get(setting)
+            return _read(folder / CONFIGURATION).get(setting)
     return None
 
 
@@ -86,20 +100,23 @@ def claim(folder: Path | str | None, accelerator: Accelerator) -> Iterator[Path 
 
     Raises:
         BlockingIOError: If another process is training there.
+        OSError: If it is no folder that can be written to.
     """
     if folder is None:
         yield None
         return
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / "lock", timeout=0)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         if accelerator.is_main_process:
             lock.acquire()
     except Timeout:
         raise BlockingIOError(
             f"Another process is training in {folder}: wait for it, or choose another folder; if there is none, delete {lock.lock_file}."
         ) from None
+    except OSError as error:
+        raise OSError(f"{folder} takes no checkpoints ({error}): choose another folder, or set RUNS to one.") from error
     try:
         yield folder
     finally:
@@ -120,7 +137,7 @@ def refuse_other(folder: Path, configuration: dict, accelerator: Accelerator) ->
             file.write_text(json.dumps(configuration, indent=1), encoding="utf-8")
         return
     try:
-        before = json.loads(file.read_text(encoding="utf-8"))
+        before = _read(file)
     except (OSError, ValueError):
         raise ValueError(
             f"{folder} holds checkpoints, but its {file.name} is missing or damaged: choose another folder, or delete it."
@@ -142,7 +159,25 @@ def _sums(folder: Path) -> dict[str, str]:
 def _is_whole(checkpoint: Path) -> bool:
     """Whether all that was sealed is there as it was; what a file manager adds does no harm."""
     try:
-        sealed = json.loads((checkpoint / SEAL).read_text(encoding="utf-8"))
-        return bool(sealed) and all(pooch.file_hash(checkpoint / name) == wanted for name, wanted in sealed.items())
+        sealed = _read(checkpoint / SEAL)
+        return HISTORY in sealed and all(pooch.file_hash(checkpoint / name) == sum for name, sum in sealed.items())
     except (OSError, ValueError):
         return False
+
+
+def _read(file: Path) -> dict:
+    """The object in a JSON file; ValueError for other contents."""
+    if not isinstance(found := json.loads(file.read_text(encoding="utf-8")), dict):
+        raise ValueError(f"{file.name} holds no JSON object")
+    return found
+
+
+def _remove(path: Path) -> None:
+    """Whatever stands in a checkpoint's place: a folder, or a file, or a link."""
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OSError(f"{path} cannot be removed ({error}): remove it by hand, or choose another folder.") from error

@@ -193,13 +193,12 @@ def train(
         for left in ("forward", "_original_forward", "_is_accelerate_prepared"):
             vars(model).pop(left, None)  # the loop casts, and the model may be trained again, on another device
         vars(model).update(own)
-        history = History()
-        accelerator.register_for_checkpointing(scheduler, history)
+        history = []
         with checkpoints.claim(folder, accelerator) as place:
             if place is not None:
                 checkpoints.refuse_other(place, settings | _fingerprints(model, features, labels), accelerator)
-                checkpoints.resume(accelerator, place)
-            for epoch in _progress(range(len(history.rows), recipe.epochs), accelerator):
+                history = checkpoints.resume(accelerator, place)
+            for epoch in _progress(range(len(history), recipe.epochs), accelerator):
                 # no draw depends on the epochs before, and no two processes draw the same
                 set_seed(recipe.seed + 1000 * (epoch + 1) + accelerator.process_index)
                 loader.set_epoch(epoch)
@@ -209,25 +208,12 @@ def train(
                 seconds = time.perf_counter() - start
                 _check_weights(model, epoch)
                 row = {"epoch": epoch + 1, "loss": _over_processes(loss, accelerator)}
-                history.rows.append(row | {"clips_per_second": len(labels) / seconds})
+                history.append(row | {"clips_per_second": len(labels) / seconds})
                 if after_epoch is not None:
-                    after_epoch(model, history.rows)
+                    after_epoch(model, history)
                 if place is not None:
-                    checkpoints.save(accelerator, place, epoch + 1)
-    return history.rows
-
-
-class History:
-    """The rows of a run, which Accelerate saves and restores with its checkpoints."""
-
-    def __init__(self):
-        self.rows = []
-
-    def state_dict(self) -> dict:
-        return {"rows": self.rows}
-
-    def load_state_dict(self, state: dict) -> None:
-        self.rows[:] = state["rows"]
+                    checkpoints.save(accelerator, place, history)
+    return history
 
 
 def train_and_test(

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -135,6 +136,65 @@ def test_with_all_checkpoints_damaged_training_starts_again_and_keeps_the_new_on
     equal(model.state_dict(), finished[1])
 
 
+class Code:
+    """What a pickle may hold: a call, made when it is loaded."""
+
+    def __init__(self, file):
+        self.file = str(file)
+
+    def __reduce__(self):
+        return Path.touch, (Path(self.file),)
+
+
+@pytest.mark.parametrize("name", ["custom_checkpoint_0.pkl", "optimizer.bin", "random_states_0.pkl", "scheduler.bin"])
+def test_somebody_elses_checkpoint_runs_no_code_whatever_its_seal_says(finished, tmp_path, name):
+    copy = shutil.copytree(finished[0], tmp_path / "copy")
+    for checkpoint in checkpoints.found(copy):
+        torch.save({"step": Code(tmp_path / "ran")}, checkpoint / name)
+        (checkpoint / "sums.json").write_text(json.dumps(checkpoints._sums(checkpoint)))
+    with suppress(
+        ValueError, RuntimeError
+    ):  # random states that cannot be read are left alone: each epoch sets its own
+        train(folder=copy)
+    assert not (tmp_path / "ran").exists()
+    torch.load(checkpoint / name, weights_only=False)
+    assert (tmp_path / "ran").exists()
+
+
+def test_what_was_written_into_a_checkpoint_beside_numbers_is_said(finished, tmp_path):
+    copy = shutil.copytree(finished[0], tmp_path / "copy")
+    torch.save(Code(tmp_path / "ran"), copy / "epoch_003" / "optimizer.bin")
+    (copy / "epoch_003" / "sums.json").write_text(json.dumps(checkpoints._sums(copy / "epoch_003")))
+    with pytest.raises(ValueError, match="epoch_003 holds more than numbers"):
+        train(folder=copy)
+
+
+@pytest.mark.parametrize("kind", ["a file", "a link", "a folder", "no object"])
+def test_what_stands_in_a_checkpoints_place_is_removed_and_training_goes_on(finished, tmp_path, kind):
+    copy = shutil.copytree(finished[0], tmp_path / "copy")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "kept").write_text("mine")
+    shutil.rmtree(copy / "epoch_003")
+    if kind == "a file":
+        (copy / "epoch_003").write_text("x")
+    elif kind == "a link":
+        (copy / "epoch_003").symlink_to(tmp_path / "elsewhere")
+    else:
+        (copy / "epoch_003").mkdir()
+        (copy / "epoch_003" / "sums.json").write_text("[]" if kind == "no object" else "")
+    model, history = train(folder=copy)
+    equal(model.state_dict(), finished[1])
+    assert [row["loss"] for row in history] == [row["loss"] for row in finished[2]]
+    assert [path.name for path in checkpoints.found(copy)] == ["epoch_003", "epoch_002"]
+    assert (tmp_path / "elsewhere" / "kept").read_text() == "mine"
+
+
+def test_a_folder_that_takes_no_checkpoints_is_named(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OSError, match="file takes no checkpoints .*: choose another folder, or set RUNS to one"):
+        train(folder=tmp_path / "file")
+
+
 def test_a_file_of_somebody_else_does_not_make_a_checkpoint_damaged(finished, tmp_path, capsys):
     copy = shutil.copytree(finished[0], tmp_path / "copy")
     (copy / "epoch_003" / ".DS_Store").write_bytes(b"a file manager was here")
@@ -243,7 +303,10 @@ def test_another_configuration_is_refused_with_the_difference(finished, tmp_path
     assert str(refusal.value).count(" was ") == 1
 
 
-@pytest.mark.parametrize("damage", [lambda file: file.unlink(), lambda file: file.write_text('{"lr": 0.0')])
+@pytest.mark.parametrize(
+    "damage",
+    [lambda file: file.unlink(), lambda file: file.write_text('{"lr": 0.0'), lambda file: file.write_text("[]")],
+)
 def test_checkpoints_of_an_unknown_configuration_are_refused(finished, tmp_path, damage):
     copy = shutil.copytree(finished[0], tmp_path / "copy")
     damage(copy / "configuration.json")
@@ -686,13 +749,6 @@ def test_the_explorer_of_rates_draws_three_lines_at_every_setting(monkeypatch):
             highest = [max(line.get_ydata()) for line in axes.lines]
             assert axes.get_ylim()[0] == pytest.approx(max(highest) / 1e4)
             assert (len(set(np.round(highest, 9))) == 1) == (decay == 100)
-
-
-def test_the_legend_names_the_highest_rate():
-    rates = {"head": [0, 1e-3, 5e-4], "middle": [0, 1e-4, 5e-5], "stem": [0, 1e-5, 5e-6]}
-    axes = figures.plot_rates(rates, title="").axes[0]
-    texts = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert texts == ["head: at most 1.0e-03", "middle: at most 1.0e-04", "stem: at most 1.0e-05"]
 
 
 @pytest.mark.parametrize(("gain", "precision"), [(0.0, "no"), (0.5, "no"), (1.1, "no"), (1.3, "bf16"), (2.2, "bf16")])
