@@ -15,6 +15,7 @@ import torch
 from huggingface_hub import constants, try_to_load_from_cache
 from huggingface_hub.file_download import repo_folder_name
 from safetensors import SafetensorError, safe_open
+from timm.layers import to_2tuple
 from timm.models import (
     build_model_with_cfg,
     generate_default_cfgs,
@@ -216,12 +217,23 @@ def _stems_of_ours(name: str, pretrained: bool, arguments: dict) -> list[str]:
 def _create_from(file: Path, architecture: str, timm_arguments: dict) -> nn.Module:
     """Build from a file of the folder, once it is known to hold this architecture."""
     extra = _extra(file)
-    arguments, overlay = extra.get("model_args", {}), extra.get("pretrained_cfg_overlay", {})
+    arguments = extra.get("model_args", {})
+    overlay = _source(architecture, arguments) | extra.get("pretrained_cfg_overlay", {})
     if fault := _fault(file, architecture, pretrained_cfg_overlay=overlay, **arguments):
         error = OSError if "damaged" in fault else ValueError
-        raise error(f"$VISION_WEIGHTS/{file.name} {fault}: copy it again, under the name of its own model")
+        raise error(
+            f"$VISION_WEIGHTS/{file.name} {fault}: copy it again, under the name of its own model, with a json beside it "
+            'that holds what it was made with if that is not timm\'s own, say {"model_args": {"num_classes": 7}}'
+        )
     overlay = overlay | timm_arguments.pop("pretrained_cfg_overlay", {}) | {"file": str(file)}
     return _build(architecture, True, pretrained_cfg_overlay=overlay, **arguments | timm_arguments)
+
+
+def _source(architecture: str, model_args: dict) -> dict:
+    """What a checkpoint made with these arguments was, in timm's configuration: it decides which head and positions fit."""
+    in_chans, *size = getattr(get_pretrained_cfg(architecture), "input_size", None) or (3, 224, 224)
+    input_size = (model_args.get("in_chans", in_chans), *to_2tuple(model_args.get("img_size", size)))
+    return {"input_size": input_size} | {name: model_args[name] for name in ("num_classes",) if name in model_args}
 
 
 def _local_file(name: str, folder: Path | None) -> Path | None:

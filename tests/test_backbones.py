@@ -10,7 +10,7 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
-from helpers import backbones, esc
+from helpers import backbones, esc, positions
 
 NANOS = ["vit_nano_patch16_224", "deit_nano_distilled_patch16_224", "convnext_nano_patch4_224"]
 NOWHERE = SimpleNamespace(weights=None)
@@ -134,6 +134,24 @@ def test_without_its_weights_a_model_of_the_folder_has_the_layers_that_its_json_
     assert not torch.equal(model.pos_embed, stored["pos_embed"])
     other = backbones.create("test_vit", SimpleNamespace(weights=folder), pretrained=False, proj_drop_rate=0.2)
     assert other.blocks[0].mlp.drop1.p == 0.2
+
+
+def test_an_own_checkpoint_keeps_its_head_and_its_grid_by_its_json_alone(tmp_path):
+    made_with = {"num_classes": 7, "img_size": [112, 448], "in_chans": 1}  # 7 x 28 places
+    stored, here = pretrained(tmp_path, "test_vit", made_with)
+    torch.nn.init.normal_(stored.pos_embed)
+    save_file(stored.state_dict(), tmp_path / "test_vit.made_up.safetensors")
+    same = backbones.create("test_vit", here)
+    assert all(map(torch.equal, same.state_dict().values(), stored.state_dict().values()))
+    other = backbones.create("test_vit", here, img_size=(128, 256), num_classes=7)
+    assert torch.equal(other.head.weight, stored.head.weight)
+    places = {"old_grid": (7, 28), "new_grid": (8, 16), "num_prefix_tokens": stored.num_prefix_tokens}
+    torch.testing.assert_close(other.pos_embed, positions.resample_pos_embed(stored.pos_embed, **places))
+    assert torch.equal(backbones.create("test_vit", here, num_classes=3).norm.weight, stored.norm.weight)
+    (tmp_path / "test_vit.made_up.json").unlink()
+    with pytest.raises(ValueError, match="a json beside it") as error:
+        backbones.create("test_vit", here)
+    assert "7" in one_sentence(error)
 
 
 def test_another_model_of_the_folder_goes_on_to_the_next_place(folder):
