@@ -5,27 +5,32 @@ rates and the schedule. `accelerate launch` runs the same code on several GPUs o
 """
 
 import hashlib
+import json
 import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import safetensors.torch as safetensors
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
 from accelerate.utils import set_seed
+from safetensors import SafetensorError, safe_open
 from scipy.stats import bootstrap
+from timm.models import get_model_args, get_model_input_config
 from timm.optim import create_optimizer_v2
 from timm.scheduler import CosineLRScheduler
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 from tqdm import tqdm
 
-from helpers import checkpoints, devices, spectrograms
-from helpers.clips import Clips
+from helpers import backbones, checkpoints, devices, patches, spectrograms
+from helpers.clips import Clips, whole
 
 
 @dataclass(frozen=True)
@@ -291,6 +296,72 @@ def cross_validate(
             if after_run is not None:
                 after_run(rows[-1])
     return pd.DataFrame(rows)
+
+
+def save_model(model: nn.Module, path: Path | str, notes: dict) -> None:
+    """Keep a model in one file: its weights, and notes of all that a prediction needs. It can run no code.
+
+    What shapes the model (timm's arguments, pooling, stride) is read off it and added to the notes, and so is its answer to
+    some noise. The file gets its name once a model that is made from it gives that answer.
+
+    Args:
+        model: As `backbones.create` makes it; in any mode, on any device.
+        path: Of the file, say `model.safetensors`.
+        notes: At least class_names, log_mel (the settings of `spectrograms.LogMel`), seconds, mean and std, as JSON has them.
+    Raises:
+        ValueError: If a note is missing or no JSON, or if the model would come back as another one.
+        OSError: If the file cannot be written.
+    """
+    if missing := {"class_names", "log_mel", "seconds", "mean", "std"} - notes.keys():
+        raise ValueError(f"notes must also have {', '.join(sorted(missing))}: without, nobody can use the model.")
+    if not hasattr(model, "pretrained_cfg") or model.num_classes != len(notes["class_names"]):
+        raise ValueError(f"model must be timm's, with {len(notes['class_names'])} classes, got {type(model).__name__}.")
+    shape = {"architecture": model.pretrained_cfg["architecture"], "model_args": get_model_args(model)}
+    shape |= {"stride": model.patch_embed.proj.stride if patches.has_patches_and_table(model) else None}
+    try:
+        text = json.dumps(notes | shape | {"answer": _answer(model)})
+    except TypeError as error:
+        raise ValueError(f"notes must be text, numbers, lists and dicts ({error}).") from error
+    with whole(Path(path)) as part:
+        safetensors.save_model(model, str(part), metadata={"notes": text})
+        load_model(part)
+
+
+def load_model(path: Path | str) -> tuple[nn.Module, spectrograms.LogMel, dict]:
+    """What `save_model` kept: the model in evaluation mode on the CPU, the log-mel front end, and the notes.
+
+    Raises:
+        ValueError: If it is no such file, or the model is not the one that was saved: its answer differs.
+        OSError: If there is no such file.
+    """
+    name = Path(path).name
+    try:
+        with safe_open(path, "pt") as file:
+            notes = json.loads(file.metadata()["notes"])
+        log_mel, nothing = spectrograms.LogMel(**notes["log_mel"]), SimpleNamespace(weights=None)
+        model = backbones.create(notes["architecture"], nothing, pretrained=False, **notes["model_args"])
+        if notes["stride"]:
+            patches.overlap(model, tuple(notes["stride"]))
+        safetensors.load_model(model, path)
+    except (SafetensorError, KeyError, TypeError, RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"{name} holds no model that save_model can give back ({str(error).splitlines()[0]})."
+        ) from error
+    now, then = torch.tensor(_answer(model)), torch.tensor(notes["answer"])
+    rounding = 1e-2 * (then[0] - then[1]).abs().max() + 1e-4 * then.abs().max()
+    if not (now - then).abs().max() <= rounding:
+        raise ValueError(f"{name} gives back another model, which answers up to {(now - then).abs().max():.2g} apart.")
+    return model.eval(), log_mel, notes
+
+
+@torch.inference_mode()
+def _answer(model: nn.Module) -> list[list[float]]:
+    """Logits of two pictures of noise, always the same."""
+    size, training = get_model_input_config(model)["input_size"], model.training
+    noise = 2 * torch.rand(2, *size, generator=torch.Generator().manual_seed(0)) - 1
+    logits = model.eval()(noise.to(next(model.parameters()))).tolist()
+    model.train(training)
+    return logits
 
 
 def bootstrap_interval(correct: np.ndarray, groups: np.ndarray | None = None) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -21,9 +22,10 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from fine_tuning_run import PLACES, PLAIN, RECIPE, small_sounds, small_vit
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
+from timm.models import get_model_input_config
 
-from helpers import checkpoints, devices, explorers, figures, fine_tuning
+from helpers import backbones, checkpoints, devices, explorers, fine_tuning, heads, patches
 from helpers.clips import Clips
 
 RUN = Path(__file__).with_name("fine_tuning_run.py")
@@ -679,6 +681,104 @@ def test_clips_that_are_drawn_together_widen_the_interval():
     together = np.repeat([True, True, True, False], 50), np.repeat(np.arange(8), 25)
     wide = fine_tuning.bootstrap_interval(*together)
     assert wide[1] - wide[0] > 3 * np.subtract(*fine_tuning.bootstrap_interval(together[0])[::-1])
+
+
+# a model in a file
+
+NOTES = {"class_names": list("abc"), "log_mel": {"sample_rate": 8_000, "n_fft": 256, "hop_length": 64, "n_mels": 20}}
+NOTES |= {"seconds": 1.0, "mean": -3.0, "std": 2.0, "remark": "of a test"}
+NANO = {"in_chans": 1, "img_size": (64, 128), "num_classes": 3}
+
+
+def made(name, weights=None, **arguments):
+    torch.manual_seed(0)
+    model = backbones.create(name, SimpleNamespace(weights=weights), pretrained=False, **arguments)
+    for parameter in model.parameters():
+        parameter.data += 0.02 * torch.randn_like(parameter)  # a head of zeros would hide a difference
+    return model
+
+
+def pooled(model, *arguments):
+    model.reset_classifier(*arguments)
+    return model
+
+
+def resized(model, *size):
+    model.set_input_size(size)
+    return model
+
+
+def padded_as_its_json_says(tmp_path):
+    model = timm.create_model("test_efficientnet", pad_type="same")
+    save_file(model.state_dict(), tmp_path / "test_efficientnet.made_up.safetensors")
+    (tmp_path / "test_efficientnet.made_up.json").write_text('{"model_args": {"pad_type": "same"}}')
+    return made("test_efficientnet", tmp_path, in_chans=1, num_classes=3)
+
+
+SHAPES = {
+    "ViT": lambda _: made("vit_nano_patch16_224", **NANO),
+    "mean of the tokens": lambda _: pooled(made("vit_nano_patch16_224", **NANO | {"num_classes": 7}), 3, "avg"),
+    "another norm": lambda _: made("vit_nano_patch16_224", **NANO, global_pool="avg", fc_norm=False),
+    "overlap": lambda _: patches.overlap(made("vit_nano_patch16_224", **NANO), (10, 16)),
+    "another size": lambda _: resized(made("vit_nano_patch16_224", **NANO), 48, 96),
+    "two heads": lambda _: heads.replace_head(made("deit_nano_distilled_patch16_224", **NANO), 3),
+    "largest of the map": lambda _: pooled(made("convnext_nano_patch4_224", in_chans=1), 3, "max"),
+    "another padding": padded_as_its_json_says,
+    "a stem of ours": lambda _: made("test_nfnet", in_chans=1, num_classes=3),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_saved_model_comes_back_as_it_was(tmp_path, shape):
+    model, file = SHAPES[shape](tmp_path).train(), tmp_path / "new" / "model.safetensors"
+    fine_tuning.save_model(model, file, NOTES)
+    assert model.training
+    (tmp_path / "test_efficientnet.made_up.json").unlink(missing_ok=True)  # another machine
+    loaded, log_mel, notes = fine_tuning.load_model(str(file))
+    assert not loaded.training
+    assert {name: notes[name] for name in NOTES} == NOTES
+    assert log_mel.settings["n_mels"] == 20
+    x = torch.randn(2, *get_model_input_config(model)["input_size"])
+    with torch.inference_mode():
+        torch.testing.assert_close(loaded(x), model.eval()(x))
+    assert [path.name for path in file.parent.iterdir()] == ["model.safetensors"]
+
+
+def test_a_model_that_would_come_back_as_another_one_is_not_saved(tmp_path):
+    file, model = tmp_path / "model.safetensors", made("vit_nano_patch16_224", **NANO)
+    model.norm.eps = 10.0  # nothing that timm knows of
+    with pytest.raises(ValueError, match="model.safetensors gives back another model, which answers"):
+        fine_tuning.save_model(model, file, NOTES)
+    model = made("vit_nano_patch16_224", **NANO)
+    model.blocks[0].mlp.fc1 = torch.nn.Linear(192, 10)
+    model.blocks[0].mlp.fc2 = torch.nn.Linear(10, 192)
+    with pytest.raises(ValueError, match="model.safetensors holds no model that save_model can give back"):
+        fine_tuning.save_model(model, file, NOTES)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mean": None}, "notes must also have mean"),
+        ({"class_names": ["a"]}, "model must be timm's, with 1 classes, got VisionTransformer"),
+        ({"remark": np.zeros(3)}, "notes must be text, numbers, lists and dicts"),
+    ],
+)
+def test_notes_that_cannot_be_used_are_refused(tmp_path, changes, message):
+    notes = {name: value for name, value in (NOTES | changes).items() if value is not None}
+    with pytest.raises(ValueError, match=message):
+        fine_tuning.save_model(made("vit_nano_patch16_224", **NANO), tmp_path / "model.safetensors", notes)
+
+
+def test_a_file_that_is_no_saved_model_is_named(tmp_path):
+    (tmp_path / "text.safetensors").write_text("no model")
+    save_file({"weight": torch.ones(3)}, tmp_path / "weights.safetensors")
+    for file in sorted(tmp_path.iterdir()):
+        with pytest.raises(ValueError, match=f"{file.name} holds no model that save_model can give back"):
+            fine_tuning.load_model(file)
+    with pytest.raises(FileNotFoundError):
+        fine_tuning.load_model(tmp_path / "nothing.safetensors")
 
 
 def test_mixed_precision_leaves_the_model_as_it_found_it():
