@@ -12,6 +12,8 @@ from accelerate.utils import DataLoaderConfiguration, GradientAccumulationPlugin
 from accelerate.utils.memory import should_reduce_batch_size
 from torch import nn
 
+from helpers import session
+
 
 def fast_precision(device: torch.device) -> str:
     """The precision that is fast on a device: "bf16" where it multiplies that faster, a CPU too; "fp16" on older GPUs (T4).
@@ -80,7 +82,10 @@ def accelerated(*, precision: str, begun: str | None, batch_size: int, seed: int
     before = dict(state)
     state.clear()
     try:
-        process = Accelerator(mixed_precision="no")  # to see where we are, whatever precision the environment names
+        cpu = bool(session.cuda_fault())
+        process = Accelerator(
+            mixed_precision="no", cpu=cpu
+        )  # to see where we are, whatever precision the environment names
         if precision == "auto":  # the first process looks and decides for all
             found = (begun or fast_precision(process.device)) if process.is_main_process else None
             precision = broadcast_object_list([found])[0]
@@ -91,7 +96,7 @@ def accelerated(*, precision: str, begun: str | None, batch_size: int, seed: int
         state.clear()
         # The order of the clips is drawn from seed + epoch: another seed has the same orders, some epochs earlier or later.
         batches = DataLoaderConfiguration(split_batches=True, use_seedable_sampler=True, data_seed=seed)
-        settings = {"mixed_precision": precision, "dataloader_config": batches}
+        settings = {"mixed_precision": precision, "dataloader_config": batches, "cpu": cpu}
         # An update a batch, whatever the environment says.
         yield Accelerator(**settings, gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1))
     except ValueError as error:

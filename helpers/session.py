@@ -19,9 +19,11 @@ Environment variables. One that is set is looked at first and must be right; rel
 import os
 import platform
 import shutil
+import sys
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -156,10 +158,12 @@ SOURCES = clips.PLACES | {  # the places that `backbones.locate` and `clips.loca
     "embedded": "embedded in the project",
     "network": "to be downloaded at first use",
 }
-MODEL_WAY_OUT = "connect to the hub once, or set VISION_WEIGHTS to a folder that has its weights"
-WAY_OUT = dict.fromkeys(ROLES, MODEL_WAY_OUT) | {
-    "dataset": "connect once, or set AUDIO_DATA to the folder that holds it"
+MISSING = "\nin place of "
+COSTS = {  # of profiles made for a GPU, without one
+    "gpu": "\nwithout a CUDA device training takes twice as long as in laptop, and nothing else is gained",
+    "large": "\nwithout a CUDA device each clip takes some thirty times as long as in laptop: hours a lesson",
 }
+WAY_OUT = "connect once, or set VISION_WEIGHTS and AUDIO_DATA to the folders that hold the weights and the sound"
 
 
 def start(profile: str = "auto") -> Session:
@@ -174,8 +178,20 @@ def start(profile: str = "auto") -> Session:
     """
     here, lines = resolve(profile)
     for name, text in lines.items():
-        print(f"{name:8} " + text.replace("\n", "\n" + 9 * " "))
+        if name not in ("DeiT", "ConvNet") or MISSING in text:  # each lesson has a ViT, and few the others
+            print(f"{name:8} " + text.replace("\n", "\n" + 9 * " "))
+    for name, verdict in _versions():
+        if not verdict.endswith("OK"):
+            print(f"{name:8} {verdict}")
+    _show_figures()
     return here
+
+
+def _show_figures() -> None:
+    """In a notebook, draw below the cells although `$MPLBACKEND` names a backend that draws into files."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if hasattr(shell, "kernel") and os.environ.get("MPLBACKEND", "").lower() in ("agg", "cairo", "pdf", "ps", "svg"):
+        shell.run_line_magic("matplotlib", "inline")
 
 
 def resolve(profile: str = "auto") -> tuple[Session, dict[str, str]]:
@@ -184,23 +200,25 @@ def resolve(profile: str = "auto") -> tuple[Session, dict[str, str]]:
     name, strict, reason = _choose(profile, device)
     data, weights = folder("AUDIO_DATA"), folder("VISION_WEIGHTS")
     backbones.hub_answers.cache_clear()  # there may be a network since the last start
-    chosen, lines = {}, {"profile": f"{name}, {reason}", "device": describe(device)}
+    fault = f", since the CUDA device cannot be used ({fault})" if (fault := cuda_fault()) else ""
+    chosen, lines = {}, {"profile": "", "device": describe(device) + fault}
     for role, title in ROLES.items():
         source, lines[title] = _first(role, name, strict, lambda model: backbones.locate(model, weights))
         chosen[role] = getattr(source, role)
     source, lines["sound"] = _first("dataset", name, strict, clips.locate)
     chosen |= {field: getattr(source, field) for field in SOUND}
+    complete = not any(MISSING in text for text in lines.values())
     if name != "offline" and all(chosen[field] == getattr(PROFILES["offline"], field) for field in chosen):
-        lines["profile"] = f"offline, because nothing of {name} can be had here"
-        name = "offline"
+        lines = {title: text.split(MISSING)[0] for title, text in lines.items()}
+        name, reason = "offline", f"because nothing of {name} can be had here"
+    lines["profile"] = f"{name}, {reason}{_advice(name, device)}"
     runs = esc.named_folder("RUNS") or esc.PROJECT / "runs"
     places = {"device": device, "data": data, "weights": weights, "runs": runs}
     here = replace(PROFILES[name], **chosen, **places)
     n_mels, frames = here.img_size
-    step = 1000 * here.hop_length / here.sample_rate
-    lines["clip"] = f"{here.sample_rate / 1000:g} kHz, {here.seconds} s"
-    lines["log-mel"] = f"{n_mels} mel bins x {frames} frames, one every {step:g} ms"
-    return here, lines
+    clip = f"{here.seconds} s at {here.sample_rate / 1000:g} kHz"
+    lines["picture"] = f"{n_mels} mel bins x {frames} frames, from {clip}"
+    return here, lines if complete else lines | {"missing": WAY_OUT}
 
 
 def folder(variable: str) -> Path | None:
@@ -243,18 +261,35 @@ def _first(field: str, profile: str, strict: bool, locate: Callable[[str], str |
         if name in missing:
             continue
         if place := locate(name):
-            instead = f"\nin place of {' and '.join(missing)}:\n{WAY_OUT[field]}" if missing else ""
+            instead = f"{MISSING}{' and '.join(missing)}" if missing else ""
             return candidate, f"{name}, {SOURCES[place]}{instead}"
         missing.append(name)
     raise OSError(
-        f"Profile {profile!r} needs {missing[0]}, which no local folder or cache holds and the network does not give: {WAY_OUT[field]}."
+        f"Profile {profile!r} needs {missing[0]}, which no local folder or cache holds and the network does not give: {WAY_OUT}."
     )
 
 
 def _device() -> torch.device:
-    if torch.cuda.is_available():
+    if torch.cuda.is_available() and not cuda_fault():
+        torch.backends.cudnn.allow_tf32 = False  # else convolutions on newer GPUs move logits by 7e-3
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def cuda_fault() -> str:
+    """Why a CUDA device that is there cannot be used, or "": PyTorch has no kernels for older ones, and says so at the first."""
+    try:
+        return "" if not torch.cuda.is_available() or torch.ones(1, device="cuda").sum() == 1 else "it counts wrongly"
+    except RuntimeError as error:
+        return str(error).strip().splitlines()[0]
+
+
+def _advice(profile: str, device: torch.device) -> str:
+    """What a profile costs without the GPU that it was made for, and where Colab has one."""
+    if device.type == "cuda":
+        return ""
+    colab = "\nRuntime > Change runtime type > T4 GPU is several times as fast" if "google.colab" in sys.modules else ""
+    return COSTS.get(profile, "") + colab
 
 
 def describe(device: torch.device) -> str:
@@ -282,13 +317,11 @@ def _versions() -> list[tuple[str, str]]:
     project = tomllib.loads((esc.PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lines = []
     for requirement in map(Requirement, project["dependencies"]):
-        try:
-            found = metadata.version(requirement.name)
-        except metadata.PackageNotFoundError:
-            found = None
-        good = found is not None and requirement.specifier.contains(found, prereleases=True)
-        mend = f'WRONG: run python -m pip install "{requirement}"'
-        lines.append((requirement.name, f"{found or 'not installed'} {'OK' if good else mend}"))
+        name, fits = requirement.name, partial(requirement.specifier.contains, prereleases=True)
+        installed = next((one.version for one in metadata.distributions(name=name)), "none")
+        loaded = str(getattr(sys.modules.get(name), "__version__", installed))
+        mend = f"{installed} is installed" if fits(installed) else f'run python -m pip install "{requirement}"'
+        lines.append((name, f"{loaded} OK" if fits(loaded) else f"{loaded} WRONG: {mend}, restart the kernel"))
     return lines
 
 

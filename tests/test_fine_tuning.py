@@ -880,6 +880,20 @@ def test_without_the_instructions_nothing_is_measured(monkeypatch):
     assert devices.bf16_gain.__wrapped__() == 0
 
 
+def test_a_gpu_that_cannot_be_used_is_not_trained_on_either(monkeypatch):
+    asked = []
+
+    def watched(**settings):
+        asked.append(settings["cpu"])
+        return Accelerator(**settings)
+
+    monkeypatch.setattr(devices, "Accelerator", watched)
+    train(replace(RECIPE, epochs=1))
+    monkeypatch.setattr(devices.session, "cuda_fault", lambda: "no kernel image")
+    train(replace(RECIPE, epochs=1))
+    assert asked == [False, False, True, True]
+
+
 @pytest.mark.parametrize(("native", "precision"), [(True, "bf16"), (False, "fp16")])
 def test_an_older_gpu_trains_in_fp16(monkeypatch, native, precision):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native)

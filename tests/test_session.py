@@ -3,9 +3,13 @@
 import math
 import subprocess
 import sys
+import types
+from importlib import metadata
 
 import pytest
 import torch
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
 
 from helpers import backbones, clips, esc, session
 
@@ -45,8 +49,9 @@ def test_without_anything_auto_is_offline_and_says_what_is_missing(can_have, cap
     printed = capsys.readouterr().out
     assert (here.profile, here.dataset, here.vit) == ("offline", "synthetic", session.PROFILES["offline"].vit)
     assert here.epochs == session.PROFILES["offline"].epochs
-    assert "in place of esc10" in printed
-    assert LAPTOP.vit in printed
+    assert "profile  offline, because nothing of laptop can be had here" in printed
+    assert f"missing  {session.WAY_OUT}" in printed
+    assert len(printed.splitlines()) == 6
 
 
 def test_each_resource_is_replaced_by_itself(can_have, capsys):
@@ -54,7 +59,17 @@ def test_each_resource_is_replaced_by_itself(can_have, capsys):
     here = session.start()
     assert (here.profile, here.vit, here.dataset) == ("laptop", LAPTOP.vit, "esc10")
     assert here.deit == session.PROFILES["offline"].deit
-    assert f"in place of {LAPTOP.deit}" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"DeiT     {here.deit}, embedded in the project\n         in place of {LAPTOP.deit}\n" in printed
+    assert "VISION_WEIGHTS" in printed
+
+
+def test_where_all_is_there_start_says_it_in_five_lines(can_have, capsys):
+    can_have(LAPTOP.vit, LAPTOP.deit, LAPTOP.convnet, "esc10")
+    session.start()
+    printed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert printed == ["profile", "device", "ViT", "sound", "picture"]
+    assert set(session.resolve()[1]) == {*printed, "DeiT", "ConvNet"}  # the report tells all
 
 
 def test_sound_settings_follow_the_data_that_is_really_there(can_have):
@@ -76,6 +91,60 @@ def test_large_models_are_taken_by_name_only(can_have):
     assert session.start().vit == LAPTOP.vit
     here = session.start("large")
     assert (here.vit, here.convnet, here.img_size) == (LARGE.vit, "convnext_tiny", (128, 512))
+
+
+@pytest.mark.parametrize("profile", ["gpu", "large"])
+def test_a_profile_for_a_gpu_says_what_it_costs_without_one(can_have, profile):
+    here = session.PROFILES[profile]
+    can_have(here.vit, here.deit, here.convnet, "esc10")
+    assert "\nwithout a CUDA device" in session.resolve(profile)[1]["profile"]
+    assert "CUDA" not in session.resolve("offline")[1]["profile"]
+    can_have(here.vit, here.deit, here.convnet, "esc10", cuda=True)
+    assert "CUDA" not in session.resolve(profile)[1]["profile"]
+
+
+@pytest.mark.parametrize("names", [(), ("esc10",)])
+def test_colab_without_a_gpu_says_where_there_is_one(can_have, monkeypatch, names):
+    monkeypatch.setitem(sys.modules, "google.colab", None)
+    can_have(*names)
+    assert "\nRuntime > Change runtime type" in session.resolve()[1]["profile"]
+    can_have(*names, cuda=True)
+    assert "Runtime" not in session.resolve()[1]["profile"]
+
+
+@pytest.mark.parametrize(
+    ("loaded", "installed", "said"),
+    [
+        ("1.0.27", "1.0.31", "timm     1.0.27 WRONG: 1.0.31 is installed, restart the kernel"),
+        ("1.0.27", "1.0.27", 'timm     1.0.27 WRONG: run python -m pip install "timm>=1.0.31", restart the kernel'),
+        ("1.0.31", "1.0.27", None),
+    ],
+)
+def test_a_package_out_of_range_is_said_at_the_start(can_have, monkeypatch, capsys, loaded, installed, said):
+    found = metadata.distributions
+
+    def distributions(name):
+        return [types.SimpleNamespace(version=installed)] if name == "timm" else found(name=name)
+
+    monkeypatch.setattr(metadata, "distributions", distributions)
+    monkeypatch.setattr(sys.modules["timm"], "__version__", loaded)
+    can_have()
+    session.start("offline")
+    wrong = [line for line in capsys.readouterr().out.splitlines() if "WRONG" in line]
+    assert wrong == [said] * (said is not None)
+
+
+@pytest.mark.parametrize("backend", ["agg", "SVG"])
+def test_a_notebook_draws_below_its_cells_whatever_the_environment_says(monkeypatch, backend):
+    monkeypatch.setenv("MPLBACKEND", backend)
+    cells = [
+        "import matplotlib.pyplot as plt",
+        "from helpers import session\nhere = session.start('offline')",
+        "plt.plot([1, 2]);",
+    ]
+    notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])
+    NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(esc.PROJECT)}}).execute()
+    assert any("image/png" in output.get("data", {}) for output in notebook.cells[2].outputs)
 
 
 def test_one_call_loads_what_the_lessons_start_with(can_have):
@@ -146,6 +215,28 @@ def test_a_device_is_named_whatever_it_is(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA T4")
     for kind, named in {"cpu": "cpu", "mps": "mps", "cuda": "cuda, NVIDIA T4"}.items():
         assert session.describe(torch.device(kind)) == named
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_a_gpu_without_kernels_in_this_pytorch_is_left_alone_and_said(monkeypatch, works):
+    """As a P100 or a GTX 1080; one that works computes convolutions in float32."""
+
+    def ones(*size, device):
+        if not works:
+            raise torch.AcceleratorError("CUDA error: no kernel image is available for execution on the device\nmore")
+        return torch.full(size, 1.0)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA P100")
+    monkeypatch.setattr(torch, "ones", ones)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    monkeypatch.setattr(clips, "locate", lambda name: "cache")
+    monkeypatch.setattr(backbones, "locate", lambda name, folder: "cache")
+    here, lines = session.resolve()
+    assert (here.device.type, here.profile) == (("cuda", "gpu") if works else ("cpu", "laptop"))
+    said = "cpu, since the CUDA device cannot be used (CUDA error: no kernel image is available for execution on the device)"
+    assert lines["device"] == ("cuda, NVIDIA P100" if works else said)
+    assert torch.backends.cudnn.allow_tf32 != works
 
 
 def test_the_report_is_one_block_with_a_verdict_for_each_package():
