@@ -4,7 +4,9 @@ import ast
 import importlib
 import pkgutil
 
+import numpy as np
 import pytest
+import torch
 
 from helpers import exercises
 from tools import notebooks
@@ -110,3 +112,58 @@ def test_an_answer_that_raises_is_wrong_and_names_the_error(lesson, name):
 
     verdict = check(lesson, name, raises)
     assert verdict.outcome == "wrong"
+
+
+# --- what an answer does besides giving a result -----------------------------------------------------------------------
+
+
+def total(numbers):
+    return numbers.sum()
+
+
+def graded(answer, numbers=None):
+    numbers = np.array([3.0, 1.0, 2.0]) if numbers is None else numbers
+    return exercises.grade(answer, reference=total, mistakes={}, right="So it is.", cases=[(numbers,)])
+
+
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        (lambda: torch.set_grad_enabled(False), torch.is_grad_enabled),
+        (lambda: torch.set_default_dtype(torch.float64), torch.get_default_dtype),
+    ],
+    ids=["gradients", "default type"],
+)
+def test_an_answer_that_changes_a_setting_for_good_is_wrong_and_the_setting_is_put_back(change, state):
+    before = state()
+    verdict = graded(lambda numbers: (change(), numbers.sum())[1])
+    assert verdict.outcome == "wrong"
+    assert "all that comes after" in verdict.message
+    assert state() == before
+
+
+def test_an_answer_that_changes_its_argument_is_wrong():
+    verdict = graded(lambda numbers: (numbers.sort(), numbers.sum())[1])
+    assert verdict == exercises.Verdict("wrong", "Your code changes what it was given: work on a copy.")
+
+
+@pytest.mark.parametrize("answer", [np.arange(3)[::-1], np.arange(2, -1, -1, dtype=">i8")], ids=["strides", "bytes"])
+def test_arrays_of_any_layout_are_compared(answer):
+    verdict = exercises.grade(lambda: answer, reference=lambda: np.array([2, 1, 0]), mistakes={}, right="")
+    assert verdict.outcome == "right"
+
+
+def test_what_cannot_be_a_tensor_is_wrong_without_a_traceback():
+    assert graded(lambda numbers: 2**70).outcome == "wrong"
+    assert graded(lambda numbers: np.array([2**70], dtype=object)).outcome == "wrong"
+    word = exercises.grade(lambda: np.str_("rain"), reference=lambda: "rain", mistakes={}, right="")
+    assert word.outcome == "right"
+
+
+@every_lesson
+def test_checks_leave_the_learners_random_numbers_alone(lesson):
+    before = torch.get_rng_state()
+    importlib.reload(MODULES[lesson])
+    for name in MODULES[lesson].MISTAKES:
+        check(lesson, name, right_answers(lesson, name)[0])
+    assert torch.equal(torch.get_rng_state(), before)

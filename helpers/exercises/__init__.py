@@ -70,11 +70,33 @@ def _attempt(answer: Any, case: tuple) -> Any:
     """The result of `answer(*case)`, or the exception that it raised; a plain value is its own result."""
     if not callable(answer):
         return answer
+    given, settings = copy.deepcopy(case), (torch.is_grad_enabled(), torch.get_default_dtype())
     with torch.random.fork_rng(devices=[]):  # a check must not move the learner's random numbers
         try:
-            return answer(*copy.deepcopy(case))
+            result = answer(*given)
         except Exception as error:
-            return error
+            result = error
+    left = torch.is_grad_enabled(), torch.get_default_dtype()
+    torch.set_grad_enabled(settings[0])  # what comes after the exercise needs them as they were
+    torch.set_default_dtype(settings[1])
+    if left != settings:
+        return _Spoilt("Your code leaves gradients off, or another default type, for all that comes after: use `with`.")
+    if not _equal(_data(given), _data(case), 0):
+        return _Spoilt("Your code changes what it was given: work on a copy.")
+    return result
+
+
+class _Spoilt(Exception):
+    """What an answer does besides giving a result, in a sentence."""
+
+
+def _data(value: Any) -> Any:
+    """Numbers, texts, arrays, tensors in their containers; a model may be changed, and counts as nothing here."""
+    if isinstance(value, Mapping):
+        return {key: _data(one) for key, one in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_data(one) for one in value]
+    return value if isinstance(value, (int, float, str, np.ndarray, np.generic, torch.Tensor)) else None
 
 
 def _equal(given: Any, expected: Any, atol: float) -> bool:
@@ -96,16 +118,19 @@ def _equal(given: Any, expected: Any, atol: float) -> bool:
     if isinstance(given, torch.Tensor) and isinstance(expected, torch.Tensor):
         alike = (given.shape, given.dtype) == (expected.shape, expected.dtype)
         return alike and torch.allclose(given, expected, rtol=1e-4, atol=atol, equal_nan=True)
-    return type(given) is type(expected) and given == expected
+    return isinstance(given, type(expected)) and bool(np.all(given == expected))  # np.str_ is a str
 
 
 def _tensor(value: Any) -> Any:
     """Numbers, arrays and tensors of any device as float64 tensors (complex128); everything else as it is."""
     if isinstance(value, (bool, int, float, np.ndarray, np.generic, torch.Tensor)):
         try:
-            value = torch.as_tensor(value).detach().cpu()
-            return value.cdouble() if value.is_complex() else value.double()
-        except TypeError:  # an array of objects
+            plain = value
+            if isinstance(value, np.ndarray):  # of any byte order, and read backwards, too
+                plain = np.array(value, dtype=value.dtype.newbyteorder("="))
+            plain = torch.as_tensor(plain).detach().cpu()
+            return plain.cdouble() if plain.is_complex() else plain.double()
+        except (TypeError, ValueError, OverflowError, RuntimeError):  # an array of objects, a number above 2^63
             return value
     return value
 
@@ -114,6 +139,8 @@ def _difference(given: list, expected: list, atol: float) -> str:
     """One sentence on the first case in which the answer is wrong."""
     pairs = list(zip(given, expected, strict=True))
     got, want = next((one, other) for one, other in pairs if not _equal(one, other, atol))
+    if isinstance(got, _Spoilt):
+        return str(got)
     if isinstance(got, Exception):
         return f"Your code raised `{type(got).__name__}: {got}`."
     got, want = _tensor(got), _tensor(want)
