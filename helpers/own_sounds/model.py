@@ -1,0 +1,257 @@
+"""Train a model on a folder's clips, keep it in one file with all that a prediction needs, and use it."""
+
+import math
+import shutil
+from collections.abc import Sequence
+from datetime import date
+from importlib import metadata
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from helpers import backbones, clips, decode, fine_tuning, heads, spectrograms
+from helpers.own_sounds.folder import BACKGROUND, starts, windows
+
+NONE = "none of these"
+Loaded = tuple[nn.Module, spectrograms.LogMel, dict]  # what `fine_tuning.load_model` returns
+
+
+def front_end(found: pd.DataFrame) -> dict:
+    """Settings that suit the files of `inspect`: what `from_folder` (seconds, sample_rate, mode) and `LogMel` need.
+
+    Sounds up to 1.28 s get a frame every 8 ms and silence after them; longer ones every 20 ms, and are repeated, 5.12 s at
+    most. The band ends where that of the lowest sample rate ends: else a model could tell classes by their microphones.
+    """
+    good = found[found["problem"] == ""]
+    if good.empty:
+        raise ValueError("No file can be used: `inspect` says why for each of them.")
+    typical, band = float(good["seconds"].quantile(0.95)), int(good["sample_rate"].min()) / 2
+    short, sample_rate = typical <= 1.28, 16_000
+    least, unit, most = (0.512, 0.128, 1.28) if short else (1.28, 0.32, 5.12)  # a unit is one patch of 16 frames
+    seconds = min(max(unit * math.ceil(typical / unit), least), most)
+    sizes = {"win_length": 400, "hop_length": 128} if short else {"win_length": 1024, "hop_length": 320}
+    log_mel = {"sample_rate": sample_rate, "n_fft": 2048, **sizes, "n_mels": 128, "log_floor": 1e-2}
+    log_mel["f_max"] = min(max(band, 2000.0), sample_rate / 2)
+    return {"seconds": round(seconds, 3), "mode": "pad" if short else "repeat", "log_mel": log_mel}
+
+
+# --- none of these ---------------------------------------------------------------------------------------------------
+
+
+def background_of(class_names: Sequence[str]) -> list[int]:
+    """Places of the classes that are none of the others, by their names."""
+    return [place for place, name in enumerate(class_names) if name.lower() in BACKGROUND]
+
+
+def alarms(probabilities: Tensor, labels: Tensor, threshold: float, *, background: list[int], hours: float):
+    """(hits, false alarms an hour) when a name needs a probability of `threshold`.
+
+    Args:
+        probabilities: (clips, classes).
+        labels: (clips,).
+        background: Classes that are none of the others: they are no name.
+        hours: Length of all clips together.
+    Returns:
+        The share of sounds that are named rightly, and the number of wrong names an hour.
+    """
+    named = probabilities.clone()
+    named[:, background] = 0
+    best, place = named.max(dim=1)
+    loud, right = best >= threshold, place == labels
+    sounds = ~torch.isin(labels, torch.tensor(background, dtype=labels.dtype))
+    return ((loud & right).sum() / sounds.sum()).item(), (loud & ~right).sum().item() / hours
+
+
+def curve(loaded: Loaded, sounds: clips.Clips, *, fold: int) -> pd.DataFrame:
+    """Hits and false alarms an hour of a model in one fold, a row a threshold from 0 to 0.99."""
+    probabilities, labels = answers(loaded, sounds, fold=fold)
+    where = {"background": background_of(sounds.class_names), "hours": len(labels) * loaded[2]["seconds"] / 3600}
+    thresholds = [step / 100 for step in range(100)]
+    rows = [alarms(probabilities, labels, threshold, **where) for threshold in thresholds]
+    return pd.DataFrame(rows, index=thresholds, columns=["hits", "false alarms an hour"])
+
+
+def answers(loaded: Loaded, sounds: clips.Clips, *, fold: int) -> tuple[Tensor, Tensor]:
+    """Probabilities (clips, classes) and labels (clips,) of the clips of one fold."""
+    model, log_mel, notes = loaded
+    places = sounds.split(fold)[1]
+    pictures = [log_mel(sounds[place][None]) for place in places]
+    logits = fine_tuning.evaluate(model, torch.cat(pictures), mean=notes["mean"], std=notes["std"])
+    return logits.softmax(dim=1), torch.tensor(sounds.table["label"].to_numpy()[places])
+
+
+def choose_threshold(validation: pd.DataFrame, most: float) -> float:
+    """The threshold with most hits among those of a `curve` with at most `most` false alarms an hour; 1 where none is."""
+    allowed = validation[validation["false alarms an hour"] <= most]
+    return float(allowed["hits"].idxmax()) if len(allowed) else 1.0
+
+
+# --- train and keep --------------------------------------------------------------------------------------------------
+
+
+def train(
+    sounds: clips.Clips,
+    settings: dict,
+    out: str | Path,
+    session,
+    *,
+    name: str | None = None,
+    epochs: int = 30,
+    most_alarms: float = 60.0,
+    seed: int = 0,
+) -> dict:
+    """Fine-tune on a folder's clips, choose the threshold, test, and write the model to `out`, its card beside it.
+
+    Fold 1 is tested once, at the end. Fold 2, where there are three, is for the threshold. Stopped, it goes on from its last
+    epoch when it is called again.
+
+    Args:
+        sounds: What `from_folder` returned.
+        settings: What `front_end` returned.
+        out: A file that does not exist yet, ending in .safetensors.
+        session: What `session.start()` returned: device, weights, and the model unless `name` names another one of timm.
+        most_alarms: False alarms an hour on the validation recordings, at most.
+    Returns:
+        The notes that were written into the file.
+    Raises:
+        OSError: If `out` exists, or cannot be written.
+    """
+    out, name = _free(Path(out)), name or session.vit
+    log_mel, names = spectrograms.LogMel(**settings["log_mel"]), sounds.class_names
+    features = spectrograms.features(sounds, log_mel, seconds=settings["seconds"])
+    labels, folds = (torch.tensor(sounds.table[column].to_numpy()) for column in ("label", "fold"))
+    held_out = [1, 2] if folds.max() > 2 else [1]
+    learning = ~torch.isin(folds, torch.tensor(held_out))
+    mean, std = spectrograms.fit_statistics(features[learning])
+    arguments = {"in_chans": 1, "num_classes": len(names)}
+    if hasattr(backbones.create(name, session, pretrained=False), "pos_embed"):
+        arguments["img_size"] = tuple(features.shape[2:])
+    torch.manual_seed(seed)
+    model = heads.replace_head(backbones.create(name, session, **arguments), len(names)).to(session.device)
+    recipe = fine_tuning.Recipe(
+        epochs=epochs, roll=settings["mode"] == "repeat", max_frames=features.shape[3] // 5, seed=seed
+    )
+    going_on = out.with_suffix(".training")
+    fine_tuning.train(
+        model, features[learning], labels[learning], recipe, num_classes=len(names), mean=mean, std=std, folder=going_on
+    )
+
+    trained = model, log_mel, settings | {"mean": mean, "std": std}
+    threshold, chosen_on = 0.5, "none: a guess, there are too few recordings to choose on"
+    if len(held_out) == 2:
+        threshold = choose_threshold(curve(trained, sounds, fold=2), most_alarms)
+        people = sounds.table.loc[sounds.table["fold"] == 2, "recording"].nunique()
+        chosen_on = f"{int((folds == 2).sum())} clips of {people} validation recordings"
+    probabilities, truth = answers(trained, sounds, fold=1)
+    hits, false = curve(trained, sounds, fold=1).iloc[min(round(100 * threshold), 99)]
+    right = (probabilities.argmax(dim=1) == truth).numpy()
+    low, high = fine_tuning.bootstrap_interval(right, sounds.table["recording"][(folds == 1).numpy()].to_numpy())
+    notes = {
+        "model": name,
+        "class_names": names,
+        **settings,
+        "mean": mean,
+        "std": std,
+        "threshold": threshold,
+        "threshold_chosen_on": chosen_on,
+        "recordings": sounds.source,
+        "clips": {"training": int(learning.sum()), "test": len(truth)},
+        "test_accuracy": round(float(right.mean()), 4),
+        "test_interval": [round(low, 4), round(high, 4)],
+        "hits": round(hits, 4),
+        "false_alarms_an_hour": round(false, 1),
+        "epochs": epochs,
+        "made": date.today().isoformat(),
+        "versions": {package: metadata.version(package) for package in ("torch", "torchaudio", "timm")},
+    }
+    fine_tuning.save_model(model, out, notes)
+    with clips.whole(out.with_suffix(".md")) as part:
+        part.write_text(card(notes), encoding="utf-8")
+    shutil.rmtree(going_on, ignore_errors=True)
+    return notes
+
+
+def _free(out: Path) -> Path:
+    """The file's name, once it is known that it may be written and that nothing of the user's stands there."""
+    if out.suffix != ".safetensors":
+        raise ValueError(f"{out} must end in .safetensors, the format of the file that is written.")
+    for file in (out, out.with_suffix(".md")):
+        if file.exists():
+            raise FileExistsError(f"{file} is there already and stays as it is: name another file.")
+    try:
+        with clips.whole(out) as part:
+            part.touch()
+        out.unlink()
+    except OSError as error:
+        raise OSError(f"{out} cannot be written ({error}): name a file in a folder of yours.") from error
+    return out
+
+
+def card(notes: dict) -> str:
+    """A model card in Markdown, from the notes in the model's file."""
+    low, high = notes["test_interval"]
+    background = [notes["class_names"][place] for place in background_of(notes["class_names"])]
+    return f"""# {", ".join(notes["class_names"])}
+
+A model that names these sounds, {notes["model"]} fine-tuned on {notes["clips"]["training"]} clips of {notes["seconds"]} s for
+{notes["epochs"]} epochs ({notes["made"]}).
+
+| | |
+|---|---|
+| right, of {notes["clips"]["test"]} clips of recordings it never heard | {notes["test_accuracy"]:.1%} (95 % interval {low:.1%} to {high:.1%}) |
+| named rightly above the threshold of {notes["threshold"]:.2f} | {notes["hits"]:.1%} |
+| false alarms an hour | {notes["false_alarms_an_hour"]:g} |
+| threshold chosen on | {notes["threshold_chosen_on"]} |
+| none of these | {"learned from the class " + ", ".join(background) if background else "only by the threshold: no class of background was given"} |
+| recordings | {notes["recordings"]} |
+| sound | {notes["log_mel"]["sample_rate"]} Hz, {notes["log_mel"]["n_mels"]} mel bins up to {notes["log_mel"]["f_max"]:g} Hz, short sounds: {notes["mode"]} |
+
+Another room, microphone or speaker is another test. Whoever uses this model should make that test first.
+"""
+
+
+# --- use -------------------------------------------------------------------------------------------------------------
+
+
+def timeline(loaded: Loaded, path: str | Path, *, overlap: float = 0.5) -> pd.DataFrame:
+    """What a model hears in a file, window by window; the file is never whole in memory.
+
+    Args:
+        loaded: What `fine_tuning.load_model` returned.
+    Returns:
+        A row a window: start, end (seconds), class (a name, or "none of these"), probability (of the likeliest class), and a
+        column for each class.
+    Raises:
+        OSError, ValueError: If the file cannot be read as sound.
+    """
+    model, log_mel, notes = loaded
+    names, seconds, rate = notes["class_names"], notes["seconds"], notes["log_mel"]["sample_rate"]
+    length = sum(len(samples) / each for samples, each in decode.blocks(path))
+    places, rows = starts(length, seconds, overlap), []
+    sounds = windows(path, places, seconds=seconds, sample_rate=rate, mode=notes["mode"])
+    background = background_of(names)
+    for place, waveform in zip(places, sounds, strict=True):
+        logits = fine_tuning.evaluate(model, log_mel(waveform[None]), mean=notes["mean"], std=notes["std"])[0]
+        each = logits.softmax(dim=0)
+        named = each.clone()
+        named[background] = 0
+        best = int(named.argmax())
+        silent = int(each.argmax()) in background or each[best] < notes["threshold"]
+        row = {"start": place, "end": min(place + seconds, length), "class": NONE if silent else names[best]}
+        rows.append(row | {"probability": each[best].item()} | dict(zip(names, each.tolist(), strict=True)))
+    return pd.DataFrame(rows)
+
+
+def picture(loaded: Loaded, path: str | Path, *, most_frames: int = 2000) -> Tensor:
+    """A file's log-mel spectrogram (n_mels, frames), its frames joined by their loudest where there are more than `most_frames`."""
+    _, log_mel, notes = loaded
+    seconds, rate = notes["seconds"], notes["log_mel"]["sample_rate"]
+    length = sum(len(samples) / each for samples, each in decode.blocks(path))
+    places = [seconds * place for place in range(max(1, math.ceil(length / seconds - 1e-6)))]
+    sounds = windows(path, places, seconds=seconds, sample_rate=rate, mode="pad")
+    whole = torch.cat([log_mel(waveform[None])[0, 0] for waveform in sounds], dim=1)
+    whole = whole[:, : max(1, math.ceil(length * rate / notes["log_mel"]["hop_length"]))]
+    joined = -(-whole.shape[1] // most_frames)
+    return torch.nn.functional.max_pool1d(whole, joined, ceil_mode=True) if joined > 1 else whole
