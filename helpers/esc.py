@@ -44,13 +44,21 @@ ESC50_SHAPE = {"clips": 2000, "classes": 50, "folds": 5}
 ESC50_COLUMNS = ["filename", "fold", "target", "category", "src_file", "take"]
 CONNECT_SECONDS = 4.0  # a dead network is noticed before a reader wonders
 STALL_SECONDS = 20.0  # a download that stands still for so long is given up
+MOST_MEMBERS, MOST_BYTES = 10_000, 4 * 10**9  # of an archive: several times what ESC-50 has
 CANNOT_WRITE = (errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def named_folder(variable: str, given: Path | str | None = None) -> Path | None:
-    """The folder given, or else the one that an environment variable names, if any; relative ones start at the project."""
+    """The folder given, or else the one that an environment variable names, if any; relative ones start at the project.
+
+    Raises:
+        OSError: If it lies in the home of an unknown user.
+    """
     given = given or os.environ.get(variable)
-    return PROJECT / Path(given).expanduser() if given else None
+    try:
+        return PROJECT / Path(given).expanduser() if given else None
+    except RuntimeError:
+        raise OSError(f"{variable}={str(given)!r} names the home of a user who is not here: correct it.") from None
 
 
 def find(name: str, *, root: Path | str | None, cache: Path) -> tuple[str, Path | None]:
@@ -228,13 +236,16 @@ def unpack(file: Path, folder: Path) -> Path:
     """Unpack a zip archive into a new `folder` and return its single top folder.
 
     Raises:
-        OSError: If it is no zip archive, is damaged, or holds a member that would land outside `folder`.
+        OSError: If it is no zip archive, is damaged, is a bomb, or holds a member that would land outside `folder`.
     """
     try:
         with zipfile.ZipFile(file) as archive:
             for member in archive.namelist():
                 if not (folder / member).resolve().is_relative_to(folder.resolve()):
                     raise OSError(f"its member {member!r} would land outside the folder")
+            members = archive.infolist()
+            if len(members) > MOST_MEMBERS or sum(member.file_size for member in members) > MOST_BYTES:
+                raise OSError(f"its {len(members)} members would fill far more than a data set does")
             archive.extractall(folder)
     except (zipfile.BadZipFile, EOFError, zipfile.zlib.error) as error:
         raise OSError(f"no whole zip archive: {error}") from error
@@ -257,6 +268,8 @@ def _reason(error: Exception) -> str:
         return f"the server answered {error.response.status_code} {error.response.reason}"
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the download was cut short twice"
+    if isinstance(error, requests.TooManyRedirects):
+        return "the server sends in circles"
     if isinstance(error, requests.RequestException):
         return f"the server stood still for {STALL_SECONDS:g} s, or hung up"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:

@@ -126,6 +126,7 @@ def make_augment(recipe: Recipe, *, num_classes: int, std: float) -> Callable[[T
 def evaluate(model: nn.Module, features: Tensor, *, mean: float, std: float, batch_size: int = 64) -> Tensor:
     """Logits (clips, num_classes), float32 on the CPU, of features (clips, 1, n_mels, frames) before standardising."""
     _check_statistics(mean, std)
+    features = _pictures(features)
     model.eval()  # dropout and drop path off, batch norms on their running statistics
     device = next(model.parameters()).device
     batches = (spectrograms.standardize(batch, mean, std).to(device) for batch in features.split(batch_size))
@@ -179,6 +180,7 @@ def train(
         OSError: If a checkpoint cannot be written, or another process is training in `folder`.
         MemoryError: If a batch does not fit.
     """
+    features = _pictures(features)
     labels = _checked(labels, features, num_classes)
     _check_settings(model, recipe, num_classes)
     _check_statistics(mean, std)
@@ -239,7 +241,8 @@ def train_and_test(
         features, labels: Of all clips, see `train`.
         train_clips, test_clips: Their places.
     """
-    labels, (mean, std) = _as_numbers(labels), spectrograms.fit_statistics(features[train_clips])
+    features, labels = _pictures(features), _as_numbers(labels)
+    mean, std = spectrograms.fit_statistics(features[train_clips])
     set_seed(recipe.seed)
     model, given = create(), {"num_classes": num_classes, "mean": mean, "std": std}
     history = train(model, features[train_clips], labels[train_clips], recipe, **given, folder=folder)
@@ -389,10 +392,16 @@ def _as_numbers(labels) -> Tensor:
     return torch.tensor(array)
 
 
-def _checked(labels: Tensor | np.ndarray, features: Tensor, num_classes: int) -> Tensor:
-    """Labels as whole numbers, one for each clip, and clips whose values are numbers; ValueError for anything else."""
+def _pictures(features) -> Tensor:
+    """A tensor of any array, of the shape that a model reads."""
+    features = torch.as_tensor(features)
     if features.ndim != 4:
         raise ValueError(f"features must be (clips, 1, n_mels, frames), got shape {tuple(features.shape)}.")
+    return features
+
+
+def _checked(labels: Tensor | np.ndarray, features: Tensor, num_classes: int) -> Tensor:
+    """Labels as whole numbers, one for each clip, and clips whose values are numbers; ValueError for anything else."""
     given = _as_numbers(labels)
     labels = given.long()
     if labels.shape != (len(features),) or not len(labels):

@@ -306,9 +306,16 @@ def report() -> str:
         lines.append(("profile", f"WRONG: {error}"))
     for variable in ("PROFILE", "AUDIO_DATA", "VISION_WEIGHTS", "HF_HOME", "AUDIO_CACHE", "RUNS"):
         lines.append((f"${variable}", os.environ.get(variable, "not set")))
-    cache = clips.cache_folder()
-    existing = next(path for path in [cache, *cache.parents] if path.exists())
-    lines.append(("cache", f"{cache}, {shutil.disk_usage(existing).free / 1e9:.0f} GB free"))
+    for title, find in {
+        "cache": clips.cache_folder,
+        "runs": lambda: esc.named_folder("RUNS") or esc.PROJECT / "runs",
+    }.items():
+        try:
+            existing = next(path for path in [find(), *find().parents] if path.exists())
+            usable = "" if existing.is_dir() and os.access(existing, os.W_OK) else "WRONG: takes no files, "
+            lines.append((title, f"{usable}{find()}, {shutil.disk_usage(existing).free / 1e9:.0f} GB free"))
+        except OSError as error:
+            lines.append((title, f"WRONG: {error}"))
     return "\n".join(f"{name:18} {text}".replace("\n", " ") for name, text in lines)
 
 

@@ -176,6 +176,20 @@ def two_folders(content: bytes) -> bytes:
     return buffer.getvalue()
 
 
+def bomb() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for member in range(10_001):
+            archive.writestr(f"ESC-10/{member}", b"")
+    return buffer.getvalue()
+
+
+def in_circles(handler):
+    handler.send_response(302)
+    handler.send_header("Location", "/archive.zip")
+    handler.end_headers()
+
+
 def without(words: str, content: bytes) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(buffer, "w") as new:
@@ -195,6 +209,8 @@ BAD_ANSWERS = {  # case: (what the server does with the good archive, times it i
     "500": (lambda good: whole(b"", 500), 2, "answered 500 Internal Server Error"),
     "slow": (stalled, 2, "stood still for 0.3 s"),
     "outside": (lambda good: whole(outside()), 1, "'ESC-10/../../../evil.txt' would land outside"),
+    "bomb": (lambda good: whole(bomb()), 1, "its 10001 members would fill far more than a data set does"),
+    "in circles": (lambda good: in_circles, 62, "the server sends in circles"),
     "two folders": (lambda good: whole(two_folders(good)), 1, "it holds 2 entries"),
     "file missing": (lambda good: whole(without("1-30226-B", good)), 1, "1-30226-B.ogg is missing"),
 }
@@ -219,6 +235,14 @@ def test_half_a_download_is_tried_again(published, serve, monkeypatch, case):
     server = serve(BAD_ANSWERS[case][0](published), whole(published))
     assert len(clips.load("esc10")) == 8
     assert server.asked == 2
+
+
+def test_an_archive_that_would_fill_the_disk_is_not_unpacked(published, serve, tmp_path, monkeypatch):
+    monkeypatch.setattr(esc, "MOST_BYTES", 1_000)
+    serve(whole(published))
+    with pytest.raises(OSError, match="would fill far more than a data set does"):
+        clips.load("esc10")
+    assert left_behind(tmp_path) == []
 
 
 def test_next_run_starts_again_after_a_failure(published, serve):

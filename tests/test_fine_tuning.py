@@ -402,6 +402,8 @@ def test_what_cannot_be_trained_with_is_refused_at_once(tmp_path):
             train(replace(RECIPE, **setting))
     with pytest.raises(ValueError, match=r"features must be \(clips, 1, n_mels, frames\), got shape \(24, 16, 32\)"):
         train(features=features[:, 0])
+    with pytest.raises(ValueError, match="features must be"):
+        fine_tuning.evaluate(small_vit(), features[:, 0], mean=0.0, std=1.0)
     model = timm.create_model("test_vit", in_chans=1, num_classes=10)
     with pytest.raises(ValueError, match="The model has 10 outputs for 3 classes: create it with num_classes=3"):
         train(model=model)
@@ -436,7 +438,9 @@ def test_labels_may_be_a_filtered_column_and_no_names():
     fine_tuning.train_and_test(lambda: one, features, column, **given)
     fine_tuning.train_and_test(lambda: other, features, labels, **given)
     equal(one.state_dict(), other.state_dict())
-    train(replace(RECIPE, epochs=1), labels=column)
+    model, _ = train(replace(RECIPE, epochs=1), features=features.numpy(), labels=column)
+    logits = fine_tuning.evaluate(model, features.numpy(), mean=0.0, std=1.0)
+    assert torch.equal(logits, fine_tuning.evaluate(model, features, mean=0.0, std=1.0))
     with pytest.raises(ValueError, match="labels must be whole numbers, got dog"):
         train(labels=["dog"] * 24)
 

@@ -249,6 +249,16 @@ def test_the_report_is_one_block_with_a_verdict_for_each_package():
     assert {"python", "profile", "device", "sound", "$HF_HOME", "cache"} <= set(lines)
 
 
+def test_the_report_names_folders_that_cannot_be_used(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("AUDIO_CACHE", "~nobody-is-called-this/cache")
+    monkeypatch.setenv("RUNS", str(tmp_path / "file"))
+    monkeypatch.setattr(session, "resolve", lambda: (None, {}))
+    lines = {line[:18].strip(): line[18:].strip() for line in session.report().splitlines()}
+    assert lines["cache"].startswith("WRONG: AUDIO_CACHE='~nobody-is-called-this/cache' names the home of a user")
+    assert lines["runs"].startswith(f"WRONG: takes no files, {tmp_path / 'file'}")
+
+
 def test_the_hub_is_asked_again_at_each_start(monkeypatch):
     """Offline first, then online, in one kernel."""
     monkeypatch.setattr(clips, "locate", lambda name: "cache")
