@@ -149,7 +149,12 @@ class Clips:
         return f"“{row.title}” by {row.author}, {row.licence}" + (f", {row.url}" if row.url else "")
 
     def split(self, test_fold: int) -> tuple[np.ndarray, np.ndarray]:
-        """Indices (train, test) for one official fold."""
+        """Indices (train, test) for one official fold; ValueError for a fold that is none, or shares a recording with another."""
+        in_folds = self.table.groupby("recording")["fold"].nunique()
+        if leaks := in_folds.index[in_folds > 1].tolist():
+            raise ValueError(
+                f"Each recording must lie in one fold, but {len(leaks)} lie in several, such as {leaks[0]}: move its clips."
+            )
         folds = sorted(self.table["fold"].unique().tolist())
         if test_fold not in folds:
             raise ValueError(f"test_fold must be one of {folds}, got {test_fold!r}.")

@@ -9,7 +9,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,7 +30,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from tqdm import tqdm
 
 from helpers import backbones, checkpoints, devices, patches, spectrograms
-from helpers.clips import Clips, whole
+from helpers.clips import whole
 
 
 @dataclass(frozen=True)
@@ -247,58 +247,6 @@ def train_and_test(
     model, given = create(), {"num_classes": num_classes, "mean": mean, "std": std}
     history = train(model, features[train_clips], labels[train_clips], recipe, **given, folder=folder)
     return history, evaluate(model, features[test_clips], mean=mean, std=std)
-
-
-def cross_validate(
-    create: Callable[[], nn.Module],
-    sounds: Clips,
-    features: Tensor,
-    recipe: Recipe,
-    *,
-    folds: Iterable[int] = (1, 2, 3, 4, 5),
-    seeds: Iterable[int] = (0,),
-    folder: Path | None = None,
-    after_run: Callable[[dict], None] | None = None,
-) -> pd.DataFrame:
-    """Train on four official folds and test on the fifth, once for each fold and seed: one row a run.
-
-    Nothing is chosen on the test fold: the epochs are the recipe's, and statistics come from the training folds.
-
-    Args:
-        create: Makes a fresh model; called once a run, after the seed is set, so that new heads differ between seeds.
-        features: Of all clips, before standardising.
-        folder: For checkpoints, one folder inside it a run.
-        after_run: Called with each row as it is done.
-    Returns:
-        Columns fold, seed, accuracy (a fraction), minutes (of training), clips_per_second, logits (one array a run), test (places).
-    """
-    rows, labels = [], sounds.table["label"].to_numpy()
-    in_folds = sounds.table.groupby("recording")["fold"].nunique()
-    if leaks := in_folds.index[in_folds > 1].tolist():
-        raise ValueError(
-            f"Each recording must lie in one fold, but {len(leaks)} lie in several, such as {leaks[0]}: move its clips."
-        )
-    splits = {fold: sounds.split(fold) for fold in folds}  # all checked before the first is trained
-    for fold, parts in splits.items():
-        for name, part in zip(("training folds beside", "test clips of"), parts, strict=True):
-            if missing := set(labels) - set(labels[part]):
-                raise ValueError(
-                    f"The {name} fold {fold} lack the classes {sorted(map(int, missing))}: every class must be learnt and tested."
-                )
-    for fold, (train_clips, test_clips) in splits.items():
-        for seed in seeds:
-            place = None if folder is None else Path(folder) / f"fold_{fold}_seed_{seed}"
-            where = {"train_clips": train_clips, "test_clips": test_clips, "num_classes": len(sounds.class_names)}
-            history, logits = train_and_test(
-                create, features, labels, recipe=replace(recipe, seed=seed), **where, folder=place
-            )
-            rates = np.array([epoch["clips_per_second"] for epoch in history])
-            row = {"fold": fold, "seed": seed, "accuracy": accuracy(logits, labels[test_clips])}
-            row |= {"minutes": len(train_clips) * (1 / rates).sum() / 60, "clips_per_second": rates.mean()}
-            rows.append(row | {"logits": logits.numpy(), "test": test_clips})
-            if after_run is not None:
-                after_run(rows[-1])
-    return pd.DataFrame(rows)
 
 
 def save_model(model: nn.Module, path: Path | str, notes: dict) -> None:

@@ -245,6 +245,15 @@ def test_small_data_set_is_loaded_split_and_credited(small_esc10, monkeypatch):
     assert sounds[0].abs().max() > 0.4  # what a reader does to a clip stays with the reader
 
 
+def test_a_recording_in_two_folds_is_refused(small_esc10):
+    """Its takes would be learned from and tested on: the leak of lesson 05."""
+    sounds = clips.load("esc10", root=small_esc10)
+    sounds.table.loc[[0, 2], "recording"] = "99"
+    for cut in (sounds.split, sounds.inner_split):
+        with pytest.raises(ValueError, match="Each recording must lie in one fold, but 1 lie in several, such as 99"):
+            cut(1)
+
+
 def test_relative_folders_start_at_the_project(small_esc10, monkeypatch):
     monkeypatch.setattr(esc, "PROJECT", small_esc10.parent)
     monkeypatch.setenv("AUDIO_DATA", small_esc10.name)

@@ -26,7 +26,6 @@ from safetensors.torch import load_file, save_file
 from timm.models import get_model_input_config
 
 from helpers import backbones, checkpoints, devices, explorers, fine_tuning, heads, patches
-from helpers.clips import Clips
 
 RUN = Path(__file__).with_name("fine_tuning_run.py")
 STATISTICS = {"num_classes": 3, "mean": 0.0, "std": 1.0}
@@ -603,69 +602,27 @@ def test_each_part_of_the_recipe_augments_alone():
         torch.testing.assert_close(soft.sum(dim=1), torch.ones(6))
 
 
-def tiny_clips():
-    """Five folds of six clips, as `Clips`."""
-    table = pd.DataFrame(
-        {"label": [0, 1, 2] * 10, "class_name": list("abc") * 10, "fold": np.repeat([1, 2, 3, 4, 5], 6)}
-    )
-    table["recording"] = np.arange(30)
-    generator = torch.Generator().manual_seed(2)
-    features = torch.randn(30, 1, 16, 32, generator=generator)
-    features[torch.arange(30), 0, torch.tensor(table["label"].to_numpy()) * 4] += 4
-    return Clips("tiny", 16_000, table, source="made", bark=0, folder=None, _waveforms=[]), features
-
-
-def test_cross_validation_trains_on_four_folds_and_tests_on_the_fifth(monkeypatch, tmp_path):
-    sounds, features = tiny_clips()
-    real, trained, labels = fine_tuning.train, [], torch.tensor(sounds.table["label"].to_numpy())
+def test_a_model_is_trained_on_some_clips_with_their_statistics_and_tested_on_others(monkeypatch):
+    features, labels = small_sounds()
+    train_clips, test_clips, seen = np.arange(4, 24), np.arange(4), []
+    real = fine_tuning.train
 
     def watched(model, some, its_labels, recipe, **given):
-        trained.append((some, torch.as_tensor(its_labels), recipe.seed, given))
+        seen.append((some, its_labels, given))
         return real(model, some, its_labels, recipe, **given)
 
     monkeypatch.setattr(fine_tuning, "train", watched)
-    short = replace(RECIPE, epochs=1)
-    rows = fine_tuning.cross_validate(small_vit, sounds, features, short, folds=(1, 3), seeds=(0, 1), folder=tmp_path)
-    assert rows[["fold", "seed"]].to_numpy().tolist() == [[1, 0], [1, 1], [3, 0], [3, 1]]
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f"fold_{f}_seed_{s}" for f in (1, 3) for s in (0, 1)]
-    for row, (some, its_labels, seed, given) in zip(rows.to_dict("records"), trained, strict=True):
-        train_clips, test_clips = sounds.split(row["fold"])
-        assert seed == row["seed"]
-        assert torch.equal(some, features[train_clips])
-        assert torch.equal(its_labels, labels[train_clips])
-        mean, std = features[train_clips].mean().item(), features[train_clips].std().item()
-        assert (given["mean"], given["std"]) == pytest.approx((mean, std), rel=1e-3)
-        assert set(row["test"]) == set(test_clips)
-        assert row["accuracy"] == np.mean(row["logits"].argmax(axis=1) == labels[test_clips].numpy())
-
-
-def test_a_fold_that_does_not_exist_is_noticed_before_the_first_is_trained(monkeypatch):
-    sounds, features = tiny_clips()
-    monkeypatch.setattr(fine_tuning, "train", lambda *_, **__: pytest.fail("a fold was trained"))
-    with pytest.raises(ValueError, match="test_fold must be one of"):
-        fine_tuning.cross_validate(small_vit, sounds, features, RECIPE, folds=(1, 2, 6))
-
-
-@pytest.mark.parametrize(
-    ("where", "message"),
-    [
-        (lambda folds: folds != 1, r"training folds beside fold 1 lack the classes \[2\]"),
-        (lambda folds: folds == 1, r"test clips of fold 1 lack the classes \[2\]"),
-    ],
-)
-def test_a_class_that_a_fold_lacks_is_named(where, message):
-    sounds, features = tiny_clips()
-    sounds.table.loc[where(sounds.table["fold"]), "label"] = sounds.table["label"].replace(2, 1)
-    with pytest.raises(ValueError, match=message):
-        fine_tuning.cross_validate(small_vit, sounds, features, RECIPE, folds=(1,))
-
-
-def test_a_recording_in_two_folds_is_refused(monkeypatch):
-    sounds, features = tiny_clips()
-    sounds.table.loc[[3, 12], "recording"] = 99
-    monkeypatch.setattr(fine_tuning, "train", lambda *_, **__: pytest.fail("a fold was trained"))
-    with pytest.raises(ValueError, match="Each recording must lie in one fold, but 1 lie in several, such as 99"):
-        fine_tuning.cross_validate(small_vit, sounds, features, RECIPE, folds=(1,))
+    model = small_vit()
+    history, logits = fine_tuning.train_and_test(
+        lambda: model, features, labels, train_clips, test_clips, replace(RECIPE, epochs=1), num_classes=3
+    )
+    ((some, its_labels, given),) = seen
+    assert len(history) == 1
+    assert torch.equal(some, features[4:])
+    assert torch.equal(its_labels, labels[4:])
+    statistics = {"mean": features[4:].mean().item(), "std": features[4:].std().item()}
+    assert {name: given[name] for name in statistics} == pytest.approx(statistics, rel=1e-3)
+    assert torch.equal(logits, fine_tuning.evaluate(model, features[:4], mean=given["mean"], std=given["std"]))
 
 
 def test_the_bootstrap_interval_agrees_with_the_binomial():
