@@ -134,17 +134,11 @@ def evaluate(model: nn.Module, features: Tensor, *, mean: float, std: float, bat
 
 
 def accuracy(logits: Tensor, labels: Tensor | np.ndarray) -> float:
-    """Share of clips whose largest logit is the label's.
-
-    Raises:
-        ValueError: If a logit is NaN, which has no largest, or there is not one label for each clip.
-    """
+    """Share of clips whose largest logit is the label's; ValueError where that is no share: NaN, or not a label a clip."""
     labels = _as_numbers(labels)
     if logits.isnan().any() or labels.shape != logits.shape[:1]:
-        raise ValueError(
-            f"logits must be numbers, a row for each of the {len(labels)} labels; got shapes {tuple(logits.shape)} and "
-            f"{tuple(labels.shape)}, and {int(logits.isnan().sum())} logits that are NaN."
-        )
+        found = f"{tuple(logits.shape)}, {int(logits.isnan().sum())} of them NaN, for labels {tuple(labels.shape)}"
+        raise ValueError(f"logits must be numbers, a row for each label, got {found}.")
     return (logits.argmax(dim=1) == labels).double().mean().item()
 
 
@@ -274,7 +268,7 @@ def save_model(model: nn.Module, path: Path | str, notes: dict) -> None:
     except TypeError as error:
         raise ValueError(f"notes must be text, numbers, lists and dicts ({error}).") from error
     with whole(Path(path)) as part:
-        safetensors.save_model(model, str(part), metadata={"notes": text})
+        safetensors.save_model(model, str(part), metadata={"notes": text, "seal": _digest(text.encode())})
         load_model(part)
 
 
@@ -288,7 +282,10 @@ def load_model(path: Path | str) -> tuple[nn.Module, spectrograms.LogMel, dict]:
     name = Path(path).name
     try:
         with safe_open(path, "pt") as file:
-            notes = json.loads(file.metadata()["notes"])
+            notes, seal = (file.metadata()[key] for key in ("notes", "seal"))
+        if seal != _digest(notes.encode()):
+            raise ValueError(f"{name} has notes that were altered after it was saved: take the file as it was made.")
+        notes = json.loads(notes)
         log_mel, nothing = spectrograms.LogMel(**notes["log_mel"]), SimpleNamespace(weights=None)
         model = backbones.create(notes["architecture"], nothing, pretrained=False, **notes["model_args"])
         if notes["stride"]:

@@ -448,7 +448,7 @@ def test_accuracy_is_of_numbers_and_of_one_label_a_clip():
     logits = torch.tensor([[1.0, 2.0], [3.0, 0.0], [0.0, float("inf")]])
     assert fine_tuning.accuracy(logits, pd.Series([1, 0, 0], index=[7, 5, 3])) == pytest.approx(2 / 3)
     for wrong, labels in ((torch.full((3, 2), float("nan")), [0, 0, 0]), (logits, [[1], [0], [0]]), (logits, [1])):
-        with pytest.raises(ValueError, match="logits must be numbers, a row for each of"):
+        with pytest.raises(ValueError, match="logits must be numbers, a row for each label, got"):
             fine_tuning.accuracy(wrong, labels)
 
 
