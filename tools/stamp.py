@@ -4,12 +4,14 @@
     python -m tools.stamp                                        write the address of tools/stamp.json everywhere again
     python -m tools.stamp --check                                change nothing, say which file differs
 
-The places: the first code cell of every notebook (tag `setup`), the badge under its title, the badges in README.md,
-and CITATION.cff. Without an address there are no badges, and on Colab the first cell says what to do.
+The places: the first code cell of every notebook (tag `setup`), the badge under its title, its links to other notebooks
+(from a copy in somebody's Drive a relative one leads nowhere), the badges in README.md, and CITATION.cff. Without an
+address links are relative, there are no badges, and the first cell only finds the project.
 """
 
 import argparse
 import json
+import posixpath
 import re
 import sys
 from pathlib import Path
@@ -21,37 +23,33 @@ from tools import notebooks
 ROOT = Path(__file__).resolve().parents[1]
 ADDRESS = {"owner": r"[A-Za-z0-9-]+", "repo": r"[\w.-]+", "tag": r"\w[\w.+-]*"}  # and what each may look like
 
-SETUP_CELL = """\
-# Run this cell first. On Colab it fetches the code of the series; anywhere else it only finds it.
-import subprocess
-import sys
-from importlib.metadata import version
-from importlib.util import find_spec
-from pathlib import Path
-from shutil import rmtree
+# With an address: the code beside or above, else in the search path, else fetched beside the notebook, under a name of its
+# own until it is whole. Without one it can only be found. A test counts the lines: ten, for a cell that is folded.
+FETCH = """\
+# @title Set-up: finds the code of the series, or fetches it once
+import pathlib as pl, subprocess, sys, time  # noqa: E401, I001, TID251
 
-OWNER, REPO, TAG = "{owner}", "{repo}", "{tag}"
-if "google.colab" in sys.modules:
-    assert TAG, "This copy has no public address: publish the project, and run `python -m tools.stamp` in it."
-    root, part = Path("/content", f"{{REPO}}-{{TAG}}"), Path("/content", f"{{REPO}}-{{TAG}}.part")
-    if not root.exists():
-        rmtree(part, ignore_errors=True)  # what a broken try has left
-        url = f"https://github.com/{{OWNER}}/{{REPO}}.git"
-        subprocess.run(["git", "clone", "-q", "--depth", "1", "--branch", TAG, url, str(part)], check=True)
-        part.rename(root)
-    if [int(number) for number in version("timm").split(".")[:3]] < [1, 0, 31]:
-        pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps"]
-        subprocess.run([*pip, "timm==1.0.31"], check=True)
-else:
-    root = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "helpers/session.py").exists()), None)
-    assert root, "Open this notebook inside the project: no folder `helpers` was found beside or above it."
-sys.path.insert(0, str(root))
-assert Path(find_spec("helpers").origin).is_relative_to(root), "Another `helpers` is loaded: restart."
+url, new = "https://github.com/{owner}/{repo}", "{repo}-{tag}"
+sys.path[:0] = [p for p in ("..", "../..", new) if pl.Path(p, "helpers/nano").exists()]
+if not any(pl.Path(p, "helpers/nano").exists() for p in sys.path):
+    git = ["git", "clone", "--depth=1", "-b{tag}", url, f"{{new}}.{{time.time_ns()}}"]
+    done = subprocess.run(git, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"The series cannot be fetched: {{done.stderr}}"
+    sys.path.insert(0, str(pl.Path(git[-1]).rename(new)))
+"""
+FIND = """\
+# @title Set-up: finds the code of the series
+import sys
+from pathlib import Path
+
+sys.path[:0] = [p for p in ("..", "../..") if Path(p, "helpers/nano").exists()]
+try:
+    from helpers import nano  # noqa: F401
+except ImportError:
+    raise ImportError("Open this notebook inside the project, then restart.") from None
 """
 
-BADGE = (
-    "[![Open in Colab]({image})](https://colab.research.google.com/github/{owner}/{repo}/blob/{tag}/notebooks/{name})"
-)
+COLAB = "https://colab.research.google.com/github/{owner}/{repo}/blob/{tag}/notebooks/"
 IMAGE = "https://colab.research.google.com/assets/colab-badge.svg"
 MARK, END = "<!-- colab -->", "<!-- end of colab -->"
 NO_ADDRESS = "This copy has no public address yet, hence no badge: CONTRIBUTING.md says how to publish it."
@@ -60,29 +58,43 @@ CITATION_MARK = "# the rest is written by tools/stamp.py\n"
 
 def setup_cell(address: dict[str, str]) -> str:
     """Source of the first code cell; `address` holds owner, repo and tag, all empty where there is none."""
-    return SETUP_CELL.format(**address).rstrip("\n")
+    return (FETCH if address["tag"] else FIND).format(**address).rstrip("\n")
 
 
 def badge(address: dict[str, str], name: str) -> str:
-    """Markdown that opens the notebook of that file name in Colab; nothing without an address."""
-    return BADGE.format(image=IMAGE, name=name, **address) if address["tag"] else ""
+    """Markdown that opens the notebook of that name under notebooks/ in Colab; nothing without an address."""
+    return f"[![Open in Colab]({IMAGE})]({COLAB.format(**address)}{name})" if address["tag"] else ""
+
+
+def links(text: str, name: str, address: dict[str, str]) -> str:
+    """Text of the notebook of that name, its links to other notebooks absolute, or relative without an address."""
+    here, base = posixpath.dirname(name), COLAB.format(**address)
+    any_base = COLAB.format(owner="[^/]+", repo="[^/]+", tag="[^/]+")
+    text = re.sub(rf"\]\({any_base}([^)#]+)", lambda link: f"]({posixpath.relpath(link[1], here or '.')}", text)
+    if not address["tag"]:
+        return text
+    relative = r"\]\(((?:[\w.-]+/)*[\w.-]+\.ipynb)"
+    return re.sub(relative, lambda link: f"]({base}{posixpath.normpath(posixpath.join(here, link[1]))}", text)
 
 
 def stamp_notebook(notebook: NotebookNode, name: str, address: dict[str, str]) -> NotebookNode:
-    """Write setup cell and badge, in place."""
+    """Write setup cell, badge and links, in place."""
     code = notebooks.code_cells(notebook)
     if not code or "setup" not in notebooks.tags(code[0]):
         raise ValueError(f"the first code cell of {name} must be tagged `setup`: tag it, its text is written for you")
     code[0].source = setup_cell(address)
     title, *lines = notebook.cells[0].source.splitlines()
     lines = [line for line in lines if MARK not in line and IMAGE not in line]
-    body = "\n".join(lines).strip("\n")
+    body = links("\n".join(lines).strip("\n"), name, address)
+    for cell in notebook.cells[1:]:
+        if cell.cell_type == "markdown":
+            cell.source = links(cell.source, name, address)
     notebook.cells[0].source = f"{title}\n\n{badge(address, name)}{MARK}\n\n{body}".rstrip("\n")
     return notebook
 
 
 def stamp_readme(text: str, names: list[str], address: dict[str, str]) -> str:
-    badges = "\n".join(f"- {Path(name).stem}: {badge(address, name)}" for name in names)
+    badges = "\n".join(f"- {name.removesuffix('.ipynb')}: {badge(address, name)}" for name in names)
     block = f"{MARK}\n{badges if address['tag'] else NO_ADDRESS}\n{END}"
     return re.sub(f"{MARK}.*?{END}", lambda _: block, text, flags=re.DOTALL)
 
@@ -97,16 +109,16 @@ def stamp_citation(text: str, address: dict[str, str]) -> str:
 def stamp(root: Path, address: dict[str, str], *, check: bool = False) -> list[str]:
     """Write the address into every place under `root`, or only look; the files that differed."""
     differed = []
-    paths = sorted((root / "notebooks").glob("[0-9]*.ipynb"))
-    for path in paths:
-        old, new = notebooks.read(path), stamp_notebook(notebooks.read(path), path.name, address)
+    found = sorted((root / "notebooks").rglob("*.ipynb"))
+    paths = {path.relative_to(root / "notebooks").as_posix(): path for path in found if path.parent.name[0] != "."}
+    for name, path in paths.items():
+        old, new = notebooks.read(path), stamp_notebook(notebooks.read(path), name, address)
         if old != new:
-            differed.append(path.name)
+            differed.append(name)
             if not check:
                 notebooks.write(new, path)
-    names = [path.name for path in paths]
     for path, new in (
-        (root / "README.md", lambda text: stamp_readme(text, names, address)),
+        (root / "README.md", lambda text: stamp_readme(text, list(paths), address)),
         (root / "CITATION.cff", lambda text: stamp_citation(text, address)),
     ):
         old = path.read_text(encoding="utf-8")
