@@ -1,14 +1,15 @@
 """One small broken notebook for each way in which nbval alone is green, silent or late, and a healthy one.
 
 `RUNNING` are those that the guard in conftest.py must catch while they run, `IN_THE_FILE` those that
-`tools.notebooks.lint` reads from the file. The value is (notebook, part of the message that must come).
+`tools.notebooks.lint` reads from the file; the value is (notebook, part of the message that must come). `FOR_THE_LINTER` are
+cells that ruff refuses by the rules of notebooks/.ruff.toml, with the rule.
 """
 
 import base64
 import io
 
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, new_raw_cell
 from PIL import Image
 
 from tools import notebooks
@@ -53,6 +54,17 @@ from IPython.display import display
 display(Image.new("RGB", (4, 4), "white"))
 """
 SHOW = SHOW_FLAT.replace("display(Image", "figure = (Image") + "figure.putpixel((1, 1), (9, 9, 9))\ndisplay(figure)"
+STUB = "def double(x):\n    return ...\n\nexercise.check_double(double)"
+FOLDED = (
+    "<details><summary>Solution</summary>\n\n```python\ndef double(x):\n    return 2 * x\n```\nTwice.\n\n</details>"
+)
+EXERCISE = """
+class exercise:
+    def check_double(answer):
+        return type("Verdict", (), {"__repr__": lambda self: "Not attempted. Do it."})()
+"""
+SLIDERS = "from ipywidgets import interact\n@interact({settings})\ndef f({names}):\n    print(1 / ({bottom}))"
+DRAWN = "import matplotlib.pyplot as plt\nfigure, (left, right) = plt.subplots(1, 2)\nleft.plot([1, 2]);\n"
 TWO_COLOURS = picture((255, 255, 255), (0, 0, 0))
 SWALLOWED = """
 import time
@@ -81,7 +93,7 @@ RUNNING: dict[str, tuple[NotebookNode, str]] = {
         "ZeroDivisionError",
     ),
     "error in a task": (
-        notebook("import asyncio\nasync def work():\n    1 / 0\ntask = asyncio.create_task(work())", "print(1)"),
+        notebook("import asyncio\nasync def work():\n    1 / 0\ntask = asyncio.create_task(work())", "1 + 1"),
         "in an asyncio task: ZeroDivisionError",
     ),
     "interrupt swallowed and a bug after it": (notebook(SWALLOWED, "1 / 0"), "swallowed the interrupt"),
@@ -97,10 +109,48 @@ RUNNING: dict[str, tuple[NotebookNode, str]] = {
         "raised ModuleNotFoundError, expected ValueError",
     ),
     "figure gone": (notebook(code("print(1)", outputs=[TWO_COLOURS])), "0 figures drawn, 1 stored"),
+    "output gone": (
+        notebook(
+            code("import warnings\nwarnings.warn('and nothing else')", outputs=[new_output("stream", text="17\n")])
+        ),
+        "no output, the stored run has one",
+    ),
     "figure of one colour": (notebook(code(SHOW_FLAT, outputs=[TWO_COLOURS])), "one flat colour"),
+    "figure of nearly one colour": (
+        notebook(code(SHOW_FLAT.replace('"white")', '"white").resize((200, 200))'), outputs=[TWO_COLOURS])),
+        "one flat colour",
+    ),
+    "empty axes": (notebook(DRAWN), "in a figure: ValueError: axes that hold nothing"),
+    "axes of NaN": (
+        notebook(DRAWN + "right.imshow([[float('nan')] * 2] * 2);"),
+        "in a figure: ValueError: axes that hold nothing but NaN",
+    ),
     "slider": (
-        notebook("from ipywidgets import interact\n@interact(n=(0, 5))\ndef f(n=2):\n    print(1 / n)"),
+        notebook(SLIDERS.format(settings="n=(0, 5)", names="n=2", bottom="n")),
         "IntSlider at 0: in interact: ZeroDivisionError",
+    ),
+    "slider in the middle": (
+        notebook(SLIDERS.format(settings="x=(0.0, 5.0)", names="x=1.0", bottom="x - 2.5")),
+        "FloatSlider at 2.5: in interact: ZeroDivisionError",
+    ),
+    "two sliders together": (
+        notebook(SLIDERS.format(settings="m=(0, 5), n=(0, 4)", names="m=2, n=1", bottom="9 - m - n")),
+        "IntSlider at 4: in interact: ZeroDivisionError",
+    ),
+    "range": (
+        notebook(
+            "from ipywidgets import IntRangeSlider, interact\n"
+            "@interact(span=IntRangeSlider())\ndef f(span):\n    print(1 / (span[1] - span[0]))"
+        ),
+        "IntRangeSlider at (0, 0): in interact: ZeroDivisionError",
+    ),
+    "text box": (
+        notebook("from ipywidgets import interact\n@interact(word='bark')\ndef f(word):\n    print(word[0])"),
+        "Text at '': in interact: IndexError",
+    ),
+    "button": (
+        notebook("import ipywidgets\nbutton = ipywidgets.Button()\nbutton.on_click(lambda _: 1 / 0)"),
+        "Button at None: in interact: ZeroDivisionError",
     ),
     "menu": (
         notebook("from ipywidgets import interact\n@interact(n=['1', 'x'])\ndef f(n):\n    print(int(n))"),
@@ -111,7 +161,7 @@ RUNNING: dict[str, tuple[NotebookNode, str]] = {
         "Checkbox at True: in a callback: ZeroDivisionError",
     ),
     "exercise that is not a stub": (
-        notebook(code("print('Right. Well done.')", tags=["exercise"])),
+        notebook(code("right = 'Right. Well done.'", tags=["exercise"])),
         "the check of the exercise says None",
     ),
 }
@@ -120,24 +170,37 @@ IN_THE_FILE: dict[str, tuple[NotebookNode, str]] = {
     "shell line": (notebook("!exit 3"), "not plain Python"),
     "cell magic": (notebook("%%bash\nfalse\necho fine"), "not plain Python"),
     "shell through IPython": (notebook("get_ipython().system('exit 3')"), "`get_ipython`"),
-    "subprocess": (notebook("import subprocess\nsubprocess.run(['false'])"), "without check=True"),
-    "os.system": (notebook("import os\nos.system('false');"), "os.system"),
-    "quit": (notebook("if False:\n    quit()"), "`quit`"),
+    "shell through an import": (notebook("__import__('os').system('false');"), "`__import__`"),
+    "quit": (notebook("if len('') > 1:\n    quit()"), "`quit`"),
     "input": (notebook("try:\n    name = input()\nexcept Exception:\n    name = ''"), "`input`"),
-    "bare except": (notebook("try:\n    1 / 0\nexcept:\n    pass"), "except of everything"),
     "interrupt caught": (
         notebook("try:\n    1 / 0\nexcept (ArithmeticError, KeyboardInterrupt):\n    pass"),
         "KeyboardInterrupt",
     ),
-    "misspelt tag": (notebook(code("print(1)", tags=["nbval_check_output"])), "unknown tag"),
-    "misspelt marker": (notebook("# NBVAL_CHECK_OUPUT\nprint(1)"), "marker in a comment"),
-    "untyped exception": (notebook(code("1 / 0", tags=["raises-exception"])), "must name the type"),
-    "broken cells skipped": (
-        notebook(code("1 / 0", tags=["nbval-skip"]), code("1 / 0", tags=["nbval-skip"])),
-        "tagged nbval-skip",
+    "assertion of a constant": (notebook("assert True"), "an assertion that cannot fail"),
+    "assertion of constants": (notebook("assert 1 == 1"), "an assertion that cannot fail"),
+    "assertion of what was just made": (notebook("assert [1] is not None"), "an assertion that cannot fail"),
+    "assertion of a function": (notebook("def f():\n    return 0\nassert f"), "an assertion that cannot fail"),
+    "assertion of a generator": (notebook("assert (one > 2 for one in [1])"), "an assertion that cannot fail"),
+    "assertion of a list": (notebook("assert [1 > 2]"), "an assertion that cannot fail"),
+    "assertion or a function": (notebook("assert 1 > len('') or print"), "an assertion that cannot fail"),
+    "comparison that only shows": (notebook("x = 1\nx > 2"), "a comparison at the end"),
+    "dead code": (notebook("if False:\n    assert len('') > 1"), "a branch that is never taken"),
+    "dead value": (notebook("x = 1 / 0 if 0 else 1"), "a branch that is never taken"),
+    "cell commented out": (notebook("# assert len('') > 1"), "a cell without code"),
+    "cell turned raw": (notebook("x = 1", new_raw_cell("assert len('') > 1")), "a raw cell is not run"),
+    "outputs taken away": (notebook("print(1)"), "stored without an output"),
+    "misspelt tag": (notebook(code("x = 1", tags=["nbval_check_output"])), "unknown tag"),
+    "tags in one string": (
+        notebook(code("x = 1"), metadata=NotebookNode(tags="nbval-skip")),
+        "no notebook by nbformat's schema",
     ),
+    "misspelt marker": (notebook("# NBVAL_CHECK_OUPUT\nx = 1"), "marker in a comment"),
+    "old marker": (notebook("# PYTEST_VALIDATE_IGNORE_OUTPUT\nx = 1"), "marker in a comment"),
+    "untyped exception": (notebook(code("1 / 0", tags=["raises-exception"])), "must name the type"),
+    "broken cell skipped": (notebook(code("1 / 0", tags=["nbval-skip"])), "unknown tag 'nbval-skip'"),
     "check of a cell never run": (
-        notebook(code("print(2)", tags=["nbval-check-output"]), execution_count=None),
+        notebook(code("x = 2", tags=["nbval-check-output"]), execution_count=None),
         "not one from the first cell",
     ),
     "run out of order": (notebook("x = 1", "x = 2", execution_count=3), "not one from the first cell"),
@@ -150,6 +213,10 @@ IN_THE_FILE: dict[str, tuple[NotebookNode, str]] = {
         "an error is stored",
     ),
     "stored flat figure": (notebook(code(SHOW, outputs=[picture((1, 1, 1), (1, 1, 1))])), "one flat colour"),
+    "stored figure that no run compares": (
+        notebook(code("1", outputs=[new_output("display_data", data={"image/svg+xml": "<svg/>"})])),
+        "a figure that is no PNG",
+    ),
     "stored sound": (
         notebook(code("1", outputs=[new_output("display_data", data={"text/html": "data:audio/wav;base64,AA"})])),
         "tag the cell `player`",
@@ -159,8 +226,13 @@ IN_THE_FILE: dict[str, tuple[NotebookNode, str]] = {
         "a path of one machine",
     ),
     "solved exercise stored": (
-        notebook(code("print(1)", tags=["exercise"], outputs=[said("Right. Well done.")])),
+        notebook(code(STUB, tags=["exercise"], outputs=[said("Right. Well done.")]), new_markdown_cell(FOLDED)),
         "stored as its stub",
+    ),
+    "exercise that lost its tag": (notebook(STUB, new_markdown_cell(FOLDED)), "an exercise without its tag"),
+    "exercise that lost its solution": (
+        notebook(code(STUB, tags=["exercise"], outputs=[said("Not attempted.")]), new_markdown_cell("Twice.")),
+        "no folded solution after it",
     ),
     "figure not described": (
         notebook(code(SHOW, outputs=[TWO_COLOURS], alt="a figure")),
@@ -178,9 +250,45 @@ IN_THE_FILE: dict[str, tuple[NotebookNode, str]] = {
     ),
 }
 
+FOR_THE_LINTER = {
+    "x = 1\nassert x == x": "PLR0124",
+    "x = 1\nassert x > 2 or True": "SIM222",
+    "assert 'all is well'": "PLW0129",
+    "x = 1\nassert f'{x} is well'": "PLW0129",
+    "x = 1\nassert (x > 2, 'too small')": "F631",
+    "assert False": "B011",
+    "x = 1\nx == 2\ny = 2": "B015",
+    "try:\n    1 / 0\nexcept:\n    print(1)": "E722",
+    "try:\n    1 / 0\nexcept Exception:\n    print(1)": "BLE001",
+    "try:\n    1 / 0\nexcept BaseException:\n    print(1)": "BLE001",
+    "try:\n    assert len('') > 1\nexcept AssertionError:\n    pass": "S110",
+    "def f():\n    try:\n        return 1 / 0\n    finally:\n        return 3": "B012",
+    "import contextlib\nwith contextlib.suppress(ZeroDivisionError):\n    1 / 0": "TID251",
+    "import os\nos.system('false')": "TID251",
+    "import os as o\nrun = o.system\nrun('false')": "TID251",
+    "from os import system\nsystem('false')": "TID251",
+    "import os\nos.popen('false')": "TID251",
+    "import os\ngetattr(os, 'system')('false')": "B009",
+    "from subprocess import getoutput\ngetoutput('false')": "TID251",
+    "from subprocess import run\nrun(['false'])": "TID251",
+    "import subprocess as sp\nsp.run('false', check=False)": "TID251",
+    "from IPython import get_ipython\nget_ipython().system('false')": "TID251",
+    "exec('1 / 0')": "S102",
+    "eval('1 / 0')": "S307",
+    "breakpoint()": "T100",
+    "import pdb\npdb.set_trace()": "T100",
+    "from IPython.core.debugger import set_trace\nset_trace()": "TID251",
+    "from threading import Thread\nThread(target=lambda: 1 / 0).start()": "TID251",
+    "from concurrent.futures import ThreadPoolExecutor\nThreadPoolExecutor().submit(lambda: 1 / 0)": "TID251",
+    "import multiprocessing\nmultiprocessing.Process(target=lambda: 1 / 0).start()": "TID251",
+    "import asyncio\nasyncio.get_event_loop().call_soon(lambda: 1 / 0)": "TID251",
+    "import atexit\natexit.register(lambda: 1 / 0)": "TID251",
+}
+
 # all that a lesson may do, and what once looked like an error
 HEALTHY = notebook(
     "1 + 1",
+    "same = 1 + 1 == 2\nassert same == True and not len('')",
     "assert Out[1] == 2\n1 + 2;",
     "import warnings\nwarnings.warn('only a warning')",
     "from tqdm.auto import tqdm\nfor _ in tqdm(range(3)):\n    pass",
@@ -199,10 +307,9 @@ HEALTHY = notebook(
         tags=["nbval-check-output"],
         outputs=[new_output("stream", text="Same everywhere\n")],
     ),
-    code(
-        "def answer():\n    return ...\n\n"
-        "type('Verdict', (), {'__repr__': lambda self: 'Not attempted. Replace it.'})()",
-        tags=["exercise"],
-        outputs=[said("Not attempted. Replace it.")],
-    ),
+    EXERCISE,
+    code(STUB, tags=["exercise"], outputs=[said("Not attempted. Do it.")]),
+    new_markdown_cell(FOLDED),
+    DRAWN + "right.set_axis_off()\nright.text(0, 0, 'no axes');",
+    DRAWN + "right.hist([1, 2])\nright.fill_between([0, 1], [1, float('nan')]);",
 )

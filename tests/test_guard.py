@@ -1,13 +1,15 @@
 """The guard over nbval and the static rules: each broken notebook is seen here, and not by nbval alone."""
 
 import copy
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from broken_notebooks import HEALTHY, IN_THE_FILE, RUNNING
+from broken_notebooks import EXERCISE, FOR_THE_LINTER, HEALTHY, IN_THE_FILE, RUNNING, code, notebook
 from nbformat.v4 import new_notebook
 
 from tools import notebooks
@@ -15,14 +17,14 @@ from tools import notebooks
 CELL_TIMEOUT = 12  # seconds: short, since two notebooks wait for it
 BROKEN = {name: broken for name, (broken, _) in (RUNNING | IN_THE_FILE).items()}
 # nbval alone gets one kernel for all but those that end it, or that change what it says of the next cell
-APART = ["dead kernel", "exit", "interrupt swallowed and a bug after it", "no code"]
+APART = ["dead kernel", "exit", "interrupt swallowed and a bug after it", "no code", "tags in one string"]
 TOGETHER = [name for name in BROKEN if name not in APART]
 
 
 def run_nbval(folder, files, *plugin):
     """Run nbval on the notebooks as `make test` does; name -> (messages of its failures, longest cell in seconds)."""
-    for name, notebook in files.items():
-        notebooks.write(notebook, folder / f"{name}.ipynb")
+    for name, made in files.items():
+        notebooks.write(made, folder / f"{name}.ipynb")
     settings, report = folder / "pytest.ini", folder / "report.xml"
     settings.write_text("[pytest]\n", encoding="utf-8")
     options = (
@@ -57,7 +59,8 @@ def run_nbval(folder, files, *plugin):
 
 
 def test_nbval_alone_is_green_or_late(tmp_path):
-    cells = [cell for name in TOGETHER for cell in copy.deepcopy(BROKEN[name].cells)]
+    broken = [cell for name in TOGETHER for cell in copy.deepcopy(BROKEN[name].cells)]
+    cells = [code(EXERCISE), *broken]
     found = run_nbval(tmp_path, {"together": new_notebook(cells=cells)} | {name: BROKEN[name] for name in APART})
     messages, seconds = found.pop("dead kernel")
     assert seconds >= CELL_TIMEOUT
@@ -82,8 +85,24 @@ def test_lint_sees(name):
     assert message in found[0]
 
 
+def test_the_linter_sees(tmp_path):
+    for index, source in enumerate(FOR_THE_LINTER):
+        notebooks.write(notebook(source), tmp_path / f"{index}.ipynb")
+    settings = ["--config", notebooks.FOLDER / ".ruff.toml", "--no-cache", "--output-format", "json"]
+    run = subprocess.run([sys.executable, "-m", "ruff", "check", *settings, tmp_path], capture_output=True, text=True)
+    found = {(Path(one["filename"]).stem, one["code"]) for one in json.loads(run.stdout)}
+    unseen = [source for index, (source, rule) in enumerate(FOR_THE_LINTER.items()) if (str(index), rule) not in found]
+    assert unseen == []
+
+
 @pytest.mark.parametrize("name", RUNNING)
 def test_lint_raises_no_false_alarm(name):
     assert not notebooks.lint(HEALTHY)
-    tolerated = ("not plain Python", "`exit`", "except of KeyboardInterrupt", "stored as its stub")
+    tolerated = (
+        "not plain Python",
+        "`exit`",
+        "except of KeyboardInterrupt",
+        "stored as its stub",
+        "no folded solution",
+    )
     assert not [one for one in notebooks.lint(RUNNING[name][0]) if not any(text in one for text in tolerated)]

@@ -2,6 +2,7 @@
 
 import math
 import re
+import time
 
 import broken_notebooks as made
 import pytest
@@ -138,10 +139,6 @@ def test_solved_twin_runs_to_its_end_with_every_exercise_right(path):
 
 # --- the tools -------------------------------------------------------------------------------------------------------
 
-STUB = "def double(x):\n    return ...\n\nexercise.check_double(double)"
-FOLDED = (
-    "<details><summary>Solution</summary>\n\n```python\ndef double(x):\n    return 2 * x\n```\nTwice.\n\n</details>"
-)
 CHECK = """
 class exercise:
     def check_double(answer):
@@ -152,9 +149,9 @@ class exercise:
 LESSON = made.notebook(
     new_markdown_cell("# 01 · Twice\n\n| 4 minutes |\n\n### Exercise 1.1: double\n> difficulty 1 of 5 · 2 minutes"),
     CHECK,
-    made.code(STUB, tags=["exercise"], outputs=[made.said("Not attempted. So it is.")]),
+    made.code(made.STUB, tags=["exercise"], outputs=[made.said("Not attempted. So it is.")]),
     new_markdown_cell("<details><summary>Hint: none</summary>None.</details>"),
-    new_markdown_cell(FOLDED),
+    new_markdown_cell(made.FOLDED),
     "from ipywidgets import interact\n@interact(n=(1, 5))\ndef f(n=2):\n    print(1 / (n - offset))",
 )
 
@@ -184,9 +181,9 @@ def test_solved_twin_takes_the_folded_solution():
     twin = notebooks.solved(lesson())
     assert twin.cells[2].source == "def double(x):\n    return 2 * x\n\nexercise.check_double(double)"
     with pytest.raises(ValueError, match="no folded solution"):
-        notebooks.solved(made.notebook(made.code(STUB, tags=["exercise"])))
+        notebooks.solved(made.notebook(made.code(made.STUB, tags=["exercise"])))
     with pytest.raises(ValueError, match="must end with"):
-        notebooks.solved(made.notebook(made.code("double = ...", tags=["exercise"]), new_markdown_cell(FOLDED)))
+        notebooks.solved(made.notebook(made.code("double = ...", tags=["exercise"]), new_markdown_cell(made.FOLDED)))
 
 
 def test_run_sees_verdicts_and_what_widgets_hide():
@@ -217,6 +214,16 @@ def test_run_ends_with_a_table_and_store_refuses_a_failure(folder, capsys):
     assert notebooks.lint(stored) == []
     assert "widgets" not in stored.metadata
     assert notebooks.read(folder / "deeper" / "01_bad.ipynb").cells[0].outputs == []
+
+
+def test_a_long_line_is_kept_in_no_time_and_a_progress_bar_by_its_last_state():
+    notebook = made.notebook("print('x' * 400_000)", "for n in range(3):\n    print(n, end='\\r')\nprint('done')")
+    start = time.monotonic()
+    assert notebooks.attempt(notebook) == []
+    assert time.monotonic() - start < 30
+    assert [len(cell.outputs) for cell in notebook.cells] == [1, 1]
+    assert len(notebook.cells[0].outputs[0].text) == 400_001
+    assert notebook.cells[1].outputs[0].text == "done\n"
 
 
 def test_pages_link_to_pages(folder):
@@ -262,8 +269,9 @@ def test_tidy_keeps_outputs_and_drops_what_changes_from_run_to_run():
     assert player[0].data["text/html"] == "<div>Bark</div><em>Run this cell to listen.</em>"
     assert explorer[0].data == {"text/plain": "Run this cell to move the sliders."}
     assert [one.output_type for one in loader] == ["stream"]
-    assert set(notebook.metadata) == {"kernelspec", "language_info", "outputs_of"}
+    assert set(notebook.metadata) == {"accelerator", "colab", "kernelspec", "language_info", "outputs_of"}
     assert notebook.metadata.kernelspec.name == "python3"
+    assert (notebook.metadata.accelerator, notebook.metadata.colab) == ("GPU", {"gpuType": "T4"})
     assert set(notebook.cells[0].metadata) == {"tags"}
     assert notebooks.lint(notebook) == []
     once = notebooks.text_of(notebook)
@@ -350,7 +358,7 @@ def made_to_measure():
         made.code("# @title Set-up\nlong = 1", tags=["setup"]),
         *sources,
         made.code("draw()", outputs=[made.TWO_COLOURS, made.TWO_COLOURS]),
-        made.code(STUB, tags=["exercise"], outputs=[made.said("Not attempted.")]),
+        made.code(made.STUB, tags=["exercise"], outputs=[made.said("Not attempted.")]),
     )
 
 
