@@ -291,6 +291,14 @@ def other_start():
         ({"mean": 1.0}, "mean was 0.0, is 1.0"),
         ({"std": 2.0}, "std was 1.0, is 2.0"),
         ({"features": small_sounds()[0] + 1}, "data was"),
+        (
+            {
+                "features": small_sounds()[0].index_put(
+                    (torch.tensor([5]), torch.tensor([0]), torch.tensor([3])), torch.ones(1)
+                )
+            },
+            "data was",
+        ),
         ({"labels": small_sounds()[1].flip(0)}, "data was"),
         ({"model": small_vit(0.5)}, "model was"),
         ({"model": half_frozen()}, "learning was '32 tensors, .*', is '20 tensors"),
