@@ -11,10 +11,11 @@ import pytest
 import soundfile
 import torch
 
-from helpers import esc, own_sounds
-from helpers.own_sounds import folder
+from helpers import esc, fine_tuning, own_sounds, session, spectrograms
+from helpers.own_sounds import demo, folder
 
 RATE = 8_000
+WORDS = "zero one two three four five six seven eight nine".split()
 
 
 def tone(seconds=1.0, pitch=440.0, rate=RATE, level=0.3):
@@ -304,3 +305,217 @@ def test_the_command_line_inspects(root):
     )
     assert run.returncode == 0, run.stderr
     assert "dog" in run.stdout
+
+
+# --- train, keep, use ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """A folder of high and low tones and of noise, its clips, and a model of it, trained for two epochs by the command line."""
+    root, draw = tmp_path_factory.mktemp("toy"), np.random.default_rng(0)
+    for take in range(6):
+        record(root, f"sounds/high/{take}.wav", tone(pitch=2000 + 40 * take))
+        record(root, f"sounds/low/{take}.wav", tone(pitch=200 + 10 * take))
+        record(root, f"sounds/noise/{take}.wav", draw.normal(scale=0.1, size=RATE).astype(np.float32))
+    out = root / "model.safetensors"
+    run = command("train", root / "sounds", "--out", out, "--epochs", 2, PROFILE="offline")
+    assert run.returncode == 0, run.stderr
+    return root, out, run.stdout
+
+
+def command(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "helpers.own_sounds", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=esc.PROJECT,
+        env=os.environ | environment,
+    )
+
+
+def test_a_model_is_one_file_with_its_notes_and_a_card(toy):
+    root, out, said = toy
+    model, log_mel, notes = fine_tuning.load_model(out)
+    assert notes["class_names"] == ["high", "low", "noise"]
+    assert notes["clips"] == {"training": 10, "test": 4}
+    assert log_mel.settings["f_max"] == RATE / 2  # the band of the files
+    card = out.with_suffix(".md").read_text(encoding="utf-8")
+    for part in (card, said):
+        assert "learned from the class noise" in part
+        assert f"{notes['threshold']:.2f}" in part
+    assert str(root) not in str(notes) + card
+    assert sorted(path.name for path in root.iterdir()) == ["model.md", "model.safetensors", "sounds"]
+
+
+def test_predict_answers_what_can_be_read_and_ends_with_1_for_the_rest(toy):
+    root, out, _ = toy
+    broken = root / "sounds" / "broken.wav"
+    broken.write_bytes((root / "sounds/low/0.wav").read_bytes()[:5000])
+    run = command("predict", out, root / "sounds/low/0.wav", broken, root / "nowhere.wav", root / "sounds/high/1.wav")
+    broken.unlink()
+    assert run.returncode == 1
+    lines = run.stdout.splitlines()
+    assert lines[0] == "file,start,end,class,probability"
+    assert [line.split(",")[0].rsplit("/", 1)[-1] for line in lines[1:]] == ["0.wav", "1.wav"]
+    assert len(run.stderr.strip().splitlines()) == 2
+    assert "broken.wav" in run.stderr
+    assert "nowhere.wav does not exist" in run.stderr
+
+
+def test_a_timeline_covers_a_long_recording(toy, tmp_path):
+    loaded = fine_tuning.load_model(toy[1])
+    path = record(tmp_path, "long.wav", np.concatenate([tone(3, 210), tone(3, 2050)]))
+    heard = own_sounds.timeline(loaded, path)
+    assert heard["start"].iloc[0] == 0
+    assert heard["end"].iloc[-1] == pytest.approx(6)
+    assert heard[["high", "low", "noise"]].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-5)
+    assert set(heard["class"]) <= {"high", "low", own_sounds.NONE}
+    assert own_sounds.picture(loaded, path).shape == (128, 750)
+    joined = own_sounds.picture(loaded, path, most_frames=100)
+    assert joined.shape == (128, 94)
+    assert joined.max() == own_sounds.picture(loaded, path).max()
+
+
+def test_nothing_of_the_users_is_overwritten(toy):
+    root, out, _ = toy
+    before = out.read_bytes()
+    run = command("train", root / "sounds", "--out", out, "--epochs", 1, PROFILE="offline")
+    assert run.returncode == 1
+    assert "is there already and stays as it is" in run.stderr
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["train", "{root}/sounds", "--out", "{root}/model.pt"], "must end in .safetensors"),
+        (["train", "{root}/sounds", "--out", "{root}/sounds/low/0.wav/m.safetensors"], "cannot be written"),
+        (["train", "{root}/sounds", "--out", "{root}/n.safetensors", "--model", "vit_unknown"], "no model of timm"),
+        (["train", "{root}/sounds/low", "--out", "{root}/n.safetensors"], "no files in class folders"),
+        (["inspect", "{root}/nowhere"], "is no folder"),
+        (["inspect", "{root}/sounds", "--recording", "("], "regular expression"),
+        (["predict", "{root}/sounds/low/0.wav", "{root}/sounds/low/0.wav"], "holds no model"),
+        (["predict", "{root}/nothing.safetensors", "{root}/sounds/low/0.wav"], "nothing.safetensors"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_a_status(toy, arguments, says):
+    run = command(*(argument.format(root=toy[0]) for argument in arguments), PROFILE="offline")
+    assert run.returncode == 1
+    assert says in run.stderr
+    assert "Traceback" not in run.stderr
+    assert len(run.stderr.strip().splitlines()) == 1
+
+
+def test_altered_notes_are_noticed(toy, tmp_path):
+    changed = tmp_path / "changed.safetensors"
+    content = toy[1].read_bytes()
+    assert content.count(b'class_names\\": [\\"high\\", \\"low\\"') == 1
+    changed.write_bytes(content.replace(b'\\"high\\", \\"low\\"', b'\\"low\\", \\"high\\"'))
+    with pytest.raises(ValueError, match="changed.safetensors"):
+        fine_tuning.load_model(changed)
+
+
+def test_a_stopped_training_goes_on_and_ends_as_if_undisturbed(toy, tmp_path, monkeypatch):
+    root, here = toy[0], session.start("offline")
+    found = own_sounds.inspect(root / "sounds")
+    settings = own_sounds.front_end(found)
+    sounds = own_sounds.from_folder(root / "sounds", seconds=settings["seconds"], mode=settings["mode"], found=found)
+    own_sounds.train(sounds, settings, tmp_path / "whole.safetensors", here, epochs=2)
+    original, calls = fine_tuning.train_one_epoch, []
+
+    def ctrl_c(*arguments, **options):
+        calls.append(options["epoch"])
+        if calls == [0, 1]:
+            raise KeyboardInterrupt
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(fine_tuning, "train_one_epoch", ctrl_c)
+    with pytest.raises(KeyboardInterrupt):
+        own_sounds.train(sounds, settings, tmp_path / "stopped.safetensors", here, epochs=2)
+    assert not (tmp_path / "stopped.safetensors").exists()
+    own_sounds.train(sounds, settings, tmp_path / "stopped.safetensors", here, epochs=2)
+    assert calls == [0, 1, 1]
+    one, other = (fine_tuning.load_model(tmp_path / f"{name}.safetensors")[0] for name in ("whole", "stopped"))
+    assert all(map(torch.equal, one.parameters(), other.parameters()))
+
+
+def test_a_full_disk_keeps_the_training(toy, tmp_path, monkeypatch):
+    root, here = toy[0], session.start("offline")
+    found = own_sounds.inspect(root / "sounds")
+    settings = own_sounds.front_end(found)
+    sounds = own_sounds.from_folder(root / "sounds", seconds=settings["seconds"], mode=settings["mode"], found=found)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(fine_tuning, "save_model", full)
+    with pytest.raises(OSError, match="No space left"):
+        own_sounds.train(sounds, settings, tmp_path / "model.safetensors", here, epochs=1)
+    assert not (tmp_path / "model.safetensors").exists()
+    assert list((tmp_path / "model.training").glob("epoch_*"))
+
+
+# --- none of these ---------------------------------------------------------------------------------------------------
+
+PROBABILITIES = torch.tensor([[0.9, 0.1, 0.0], [0.2, 0.5, 0.3], [0.1, 0.2, 0.7], [0.55, 0.05, 0.4], [0.6, 0.3, 0.1]])
+LABELS = torch.tensor(
+    [0, 1, 2, 2, 1]
+)  # the last class is background; clip 3 is background taken for 0, clip 4 a 1 taken for 0
+
+
+@pytest.mark.parametrize(
+    ("threshold", "hits", "false"),
+    [(0.0, 2 / 3, 3 / 0.5), (0.5, 2 / 3, 2 / 0.5), (0.56, 1 / 3, 1 / 0.5), (0.7, 1 / 3, 0.0), (0.95, 0.0, 0.0)],
+)
+def test_hits_and_false_alarms_are_counted(threshold, hits, false):
+    found = own_sounds.alarms(PROBABILITIES, LABELS, threshold, background=[2], hours=0.5)
+    assert found == pytest.approx((hits, false))
+
+
+def test_without_a_background_every_clip_is_a_sound():
+    hits, false = own_sounds.alarms(PROBABILITIES, LABELS, 0.0, background=[], hours=1.0)
+    assert (hits, false) == pytest.approx((3 / 5, 2))
+
+
+def test_the_threshold_is_the_lowest_that_is_quiet_enough():
+    table = pd.DataFrame(
+        {"hits": [0.9, 0.9, 0.7, 0.2], "false alarms an hour": [90, 60, 60, 0]}, index=[0, 0.2, 0.4, 0.6]
+    )
+    assert own_sounds.choose_threshold(table, 60) == 0.2
+    assert own_sounds.choose_threshold(table, 59) == 0.6
+    assert own_sounds.choose_threshold(table.iloc[:3], 5) == 1.0
+
+
+@pytest.mark.parametrize("name", ["noise", "Other", "background", "SILENCE"])
+def test_folders_of_background_are_known_by_name(name):
+    assert own_sounds.background_of(["a", name, "b"]) == [1]
+    assert own_sounds.background_of(["a", "noisy"]) == []
+
+
+@pytest.mark.parametrize(
+    ("length", "seconds", "mode"),
+    [(0.4, 0.512, "pad"), (0.7, 0.768, "pad"), (2.0, 2.24, "repeat"), (60, 5.12, "repeat")],
+)
+def test_the_front_end_suits_the_files(length, seconds, mode):
+    found = pd.DataFrame({"seconds": [length] * 20, "sample_rate": [8000] + [44_100] * 19, "problem": ""})
+    settings = own_sounds.front_end(found)
+    assert (settings["seconds"], settings["mode"]) == (seconds, mode)
+    frames = seconds * 16_000 / settings["log_mel"]["hop_length"]
+    assert frames % 16 == 0
+    assert settings["log_mel"]["f_max"] == 4000
+    spectrograms.LogMel(**settings["log_mel"])  # no mel bin stays empty
+
+
+def test_the_page_says_how_to_get_gradio(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    with pytest.raises(OSError, match="tools/setup.py --demo"):
+        demo.page((None, None, {"class_names": ["a"]}))
+
+
+def test_the_example_has_digits_and_background(tmp_path):
+    root = own_sounds.example(tmp_path / "example")
+    found = own_sounds.inspect(root, recording=r"(speaker\d+|noise\d+)")
+    assert not problems(found)
+    assert own_sounds.summary(found)["files"].to_dict() == dict.fromkeys(WORDS, 36) | {"background": 60}
+    assert own_sounds.front_end(found)["seconds"] == 0.768

@@ -2,6 +2,7 @@
 
     python3 tools/setup.py            .venv: what the lessons need, JupyterLab and the test tools
     python3 tools/setup.py --colab    also .venv-colab: the same, with the versions of Google Colab's kernel in front
+    python3 tools/setup.py --demo     also .venv-demo: the same, with what the page of `helpers.own_sounds serve` needs
 
 The system's own Python runs this file: nothing but the standard library, and nothing that an old Python cannot read
 before it gets as far as the check of its version.
@@ -21,6 +22,7 @@ OLDEST = (3, 11)
 # reads the dependencies from pyproject.toml; the notebooks themselves find the project without it.
 PIP_LINES = ["--constraint constraints.txt", "--editable .[lab,test]"]
 COLAB_LINES = ["--no-deps", "--requirement tools/colab.txt"]
+DEMO_LINES = ["--requirement tools/demo.txt"]  # apart: what it asks of other packages binds nothing else
 
 
 def main():
@@ -30,6 +32,9 @@ def main():
         shared = site_packages(ROOT / ".venv")
         made.append(environment(ROOT / ".venv-colab", COLAB_LINES, ["constraints.txt", "tools/colab.txt"], shared))
         show_colab()
+    if "--demo" in sys.argv[1:]:
+        shared = site_packages(ROOT / ".venv")
+        made.append(environment(ROOT / ".venv-demo", DEMO_LINES, ["constraints.txt", "tools/demo.txt"], shared))
     if any(made):
         print(f"Set up in {time.monotonic() - start:.0f} s.", flush=True)
 

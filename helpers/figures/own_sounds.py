@@ -79,12 +79,15 @@ def plot_timeline(picture, heard, *, none: str = "none of these", threshold: flo
     above.imshow(picture, origin="lower", aspect="auto", extent=extent, cmap=LEVEL_MAP, interpolation="nearest")
     above.set(ylabel="mel bin")
     middle = (heard["start"] + heard["end"]) / 2
-    names = [name for name in heard.columns[4:] if name in set(heard["class"])] or [heard.columns[4:][0]]
-    names = sorted(names, key=lambda name: -heard[name].max())[: len(NAMED)]
+    names = [name for name in heard.columns[4:] if name in set(heard["class"])]
+    names = sorted(names or [heard[heard.columns[4:]].max().idxmax()], key=lambda name: -heard[name].max())[
+        : len(NAMED)
+    ]
     for name, color, marker in zip(names, NAMED, "osd^v", strict=False):
         below.plot(middle, heard[name], f"{marker}-", color=color, label=name, markersize=4)
-    for row in heard[heard["class"] == none].itertuples():
-        below.axvspan(row.start, row.end, color="#BBBBBB", alpha=0.25, linewidth=0)
+    silent = (heard["class"] == none).to_numpy().repeat(2)  # each window from its start to its end, once
+    edges = np.stack([heard["start"], np.append(heard["start"][1:], heard["end"].iloc[-1])], axis=1).ravel()
+    below.fill_between(edges, 0, 1.02, where=silent, color="#DDDDDD", linewidth=0)
     if threshold is not None:
         below.axhline(threshold, color="black", linestyle=":", linewidth=1)
     below.set(xlabel="time (s)", ylabel="probability", ylim=(0, 1.02), xlim=(0, end))

@@ -100,7 +100,7 @@ def main(argv: list[str] | None = None) -> int:
         print("Stopped. Nothing is lost: the same command goes on from the last whole epoch.", file=sys.stderr)
         return 130
     except (OSError, ValueError, MemoryError, FloatingPointError) as error:
-        print(error, file=sys.stderr)
+        print(" ".join(str(error).split()), file=sys.stderr)
         return 1
 
 

@@ -4,6 +4,8 @@ Gradio makes it, an extra of the project: `python tools/setup.py --demo` puts it
 """
 
 import os
+import signal
+import sys
 import tempfile
 from pathlib import Path
 
@@ -49,7 +51,7 @@ def page(loaded: tuple[nn.Module, spectrograms.LogMel, dict]):
         gradio.Markdown(f"# Your own sounds\nThis model knows: {', '.join(notes['class_names'])}.")
         sound = gradio.Audio(sources=["upload", "microphone"], type="filepath", label="a sound of yours")
         button = gradio.Button("What is it?", variant="primary")
-        likely = gradio.Label(num_top_classes=5, label="mean probability")
+        likely = gradio.Label(num_top_classes=5, label="mean probability", show_heading=False)
         drawn, table = gradio.Plot(label="over time"), gradio.Dataframe(label="window by window")
         button.click(hear, sound, [likely, drawn, table], api_name="hear")
     blocks.theme_of_ours = gradio.themes.Default(font=fonts, font_mono=["monospace"])
@@ -57,7 +59,8 @@ def page(loaded: tuple[nn.Module, spectrograms.LogMel, dict]):
 
 
 def serve(loaded: tuple[nn.Module, spectrograms.LogMel, dict], *, host: str = "127.0.0.1", port: int = 7860) -> None:
-    """Serve the page until Ctrl-C. What is uploaded lies in a folder of its own, which goes when the page ends."""
+    """Serve the page until it is stopped. What is uploaded lies in a folder of its own, which goes when the page ends."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # an end like any other: the folder goes
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         os.environ["GRADIO_TEMP_DIR"], os.environ["GRADIO_ANALYTICS_ENABLED"] = folder, "False"
         blocks = page(loaded)

@@ -133,7 +133,10 @@ def _recordings(root: Path, paths: list[str], pattern: str | None) -> tuple[list
         return [known[path] for path in paths], f"recordings as {TABLE} names them"
     if pattern is None:
         return paths, "each file is a recording of its own: files cut from one recording would leak"
-    found = [re.search(pattern, path) for path in paths]
+    try:
+        found = [re.search(pattern, path) for path in paths]
+    except re.error as error:
+        raise ValueError(f"the pattern {pattern!r} is no regular expression: {error}.") from None
     if missed := [path for path, match in zip(paths, found, strict=True) if not match or not match.groups()]:
         raise ValueError(
             f"the pattern {pattern!r} must find one group in each path; it finds none in {len(missed)}, such as {missed[0]}."
