@@ -20,6 +20,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 EXTRAS = {extra: [Requirement(line) for line in lines] for extra, lines in PROJECT["optional-dependencies"].items()}
 NEEDED = [Requirement(line) for line in PROJECT["dependencies"]]
 
+SUBJECT = ["torch", "torchaudio", "timm", "matplotlib", "jupyterlab", "nbval", "ipywidgets"]  # what the series is about
+
 # Google Colab's GPU runtimes. Source: googlecolab/backend-info, pip-freeze.gpu.txt: all of it at commit 03a8903 (June
 # 2026); what had moved by commit a724079 (19 August 2026), and what the runtime pinned as 2026.04 has.
 COLAB = {
@@ -122,10 +124,12 @@ def test_conda_installs_what_set_up_installs():
     pythons = [item.removeprefix("python=") for item in items if item.startswith("python=")]
     assert [SpecifierSet(PROJECT["requires-python"]).contains(found) for found in pythons] == [True]
     others = [item for item in items if not item.startswith(("--", "python="))]
-    assert others == ["conda-forge", "nodefaults", "pip", "pip:"]
+    assert others[:4] == ["conda-forge", "nodefaults", "pip", "pip:"]
+    assert [Requirement(one).name for one in others[4:]] == SUBJECT
+    assert {Requirement(one) for one in others[4:]} <= {*NEEDED, *EXTRAS["lab"], *EXTRAS["test"]}  # ranges and all
     constraints, editable = setup.PIP_LINES
     assert (ROOT / constraints.removeprefix("--constraint ")).exists()
-    assert editable == f"--editable .[{','.join(EXTRAS)}]"
+    assert editable == f"--editable .[{','.join(extra for extra in EXTRAS if extra != 'demo')}]"
 
 
 def test_all_that_is_imported_is_declared():
@@ -134,6 +138,7 @@ def test_all_that_is_imported_is_declared():
     owners = metadata.packages_distributions()
     own = {"helpers", "tools", "experiments", "tests", "conftest"} | set(sys.stdlib_module_names)
     own |= {path.stem for path in (ROOT / "tests").glob("*")}
+    own |= {one.name for one in EXTRAS.get("demo", [])}  # helpers.own_sounds says how to get it
     for path in [
         ROOT / "conftest.py",
         *(p for f in ("helpers", "tools", "experiments", "tests") for p in (ROOT / f).rglob("*.py")),
@@ -247,9 +252,11 @@ def test_pages_name_what_exists(page):
         assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
 
 
-def test_readme_links_every_lesson():
-    for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"):
-        assert f"(notebooks/{path.name})" in text_of("README.md")
+@pytest.mark.parametrize("path", notebooks.find(), ids=notebooks.title)
+def test_readme_links_every_notebook_with_its_minutes(path):
+    row = re.search(rf"\(notebooks/{notebooks.title(path)}\.ipynb\)[^|]*\| (\d+) \|", text_of("README.md"))
+    assert row
+    assert int(row[1]) == notebooks.measure(notebooks.read(path)).minutes
 
 
 def test_readme_explains_every_variable_that_the_session_reads():
