@@ -297,6 +297,14 @@ def test_tidy_writes_the_description_where_pages_look_for_it():
     assert notebook.cells[0].outputs[0].metadata == {"image/png": {"alt": made.ALT}}
 
 
+def test_a_slider_is_an_output_where_a_page_keeps_a_sentence_in_its_place():
+    stored = new_output("display_data", data={"text/plain": "Run this cell to move the sliders."})
+    slider = new_output("display_data", data={notebooks.VIEW: {"model_id": "1"}, "text/plain": "interactive(...)"})
+    cell = made.code("explore()", tags=["explorer"], outputs=[stored])
+    assert notebooks.output_problems(cell, [slider]) == []
+    assert notebooks.output_problems(cell, []) == ["no output, the stored run has one"]
+
+
 def test_complain_reads_the_file(folder, capsys, monkeypatch):
     path = folder / "01_good.ipynb"
     notebooks.write(lesson(), path)
