@@ -1,6 +1,7 @@
 """The project's own files agree with each other, and with the machines that the series must run on."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -227,6 +228,57 @@ def test_a_python_without_venv_is_refused_in_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "ensurepip", None)
     with pytest.raises(SystemExit, match="install what it lacks .*python3-venv"):
         setup.check_python()
+
+
+@pytest.mark.parametrize("content", [b"\x7fELF of another machine", b""])
+def test_a_python_that_cannot_run_here_is_no_environment(tmp_path, content):
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    file = tmp_path / ".venv" / "bin" / "python"
+    file.write_bytes(content)
+    file.chmod(0o755)
+    assert not setup.runs(tmp_path / ".venv")
+    file.chmod(0o644)
+    assert not setup.runs(tmp_path / ".venv")
+
+
+def test_a_folder_whose_name_is_not_ascii_is_found_in_an_ascii_locale(tmp_path):
+    folder = tmp_path / "Übung" / ".venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    ascii_only = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    code = "import sys; from pathlib import Path; from tools import setup; print(setup.site_packages(Path(sys.argv[1])).is_dir())"
+    command = [sys.executable, "-c", code, folder]
+    run = subprocess.run(command, cwd=ROOT, env=os.environ | ascii_only, capture_output=True, text=True)
+    assert run.stdout == "True\n", run.stderr
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """Command that sets up another project: pyproject.toml, and the program."""
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "setup.py").write_text(Path(setup.__file__).read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "pyproject.toml").write_text("")
+    return [sys.executable, tmp_path / "tools" / "setup.py"]
+
+
+def test_what_is_in_the_way_is_said_in_one_sentence(copied, tmp_path):
+    (tmp_path / "constraints.txt").mkdir()
+    run = subprocess.run(copied, capture_output=True, text=True)
+    assert run.returncode == 1
+    (said,) = run.stderr.splitlines()
+    assert "constraints.txt" in said
+    assert said.endswith("remove what is in the way, and give the same command again.")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no lock without fcntl")
+def test_a_second_set_up_waits_for_the_first(copied, tmp_path):
+    (tmp_path / "constraints.txt").mkdir()  # so that it ends at once
+    with (tmp_path / "pyproject.toml").open() as file:
+        setup.one_at_a_time(file)
+        with subprocess.Popen(copied, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as second:
+            assert second.stdout.readline() == "Another set-up is under way here: waiting for it.\n"
+            assert second.poll() is None
+            file.close()
+            assert "constraints.txt" in second.communicate(timeout=60)[1]
 
 
 def test_an_old_python_can_read_the_file():

@@ -27,6 +27,12 @@ DEMO_LINES = ["--requirement tools/demo.txt"]  # apart: what it asks of other pa
 
 def main():
     start = time.monotonic()
+    with (ROOT / "pyproject.toml").open() as project:
+        one_at_a_time(project)
+        set_up(start)
+
+
+def set_up(start):
     made = [environment(ROOT / ".venv", PIP_LINES, ["pyproject.toml", "constraints.txt"])]
     if "--colab" in sys.argv[1:]:
         shared = site_packages(ROOT / ".venv")
@@ -37,6 +43,18 @@ def main():
         made.append(environment(ROOT / ".venv-demo", DEMO_LINES, ["constraints.txt", "tools/demo.txt"], shared))
     if any(made):
         print(f"Set up in {time.monotonic() - start:.0f} s.", flush=True)
+
+
+def one_at_a_time(file):
+    """Wait for another set-up of this project, where the system can tell."""
+    if os.name != "nt":
+        import fcntl
+
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Another set-up is under way here: waiting for it.", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def environment(folder, pip_lines, sources, shared=None):
@@ -52,13 +70,13 @@ def environment(folder, pip_lines, sources, shared=None):
     for source in sources:
         wanted.update((ROOT / source).read_bytes())
     ready, whole = folder / "ready", runs(folder)
-    if whole and ready.exists() and ready.read_text(encoding="utf-8") == wanted.hexdigest():
+    if whole and ready.is_file() and ready.read_text(encoding="utf-8") == wanted.hexdigest():
         return False
     if not whole:
         check_python()
     print(f"Setting up {folder.name}: minutes. Interrupted, it goes on when the command is given again.", flush=True)
     if ready.exists():
-        ready.unlink()
+        ready.unlink()  # a folder of that name is refused, in main's words
     if not whole:
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
     packages = site_packages(folder)
@@ -66,7 +84,7 @@ def environment(folder, pip_lines, sources, shared=None):
         if not (info / "INSTALLER").exists():  # pip's last file but one: it was stopped in the middle of this package
             shutil.rmtree(str(info))
     if shared:
-        (packages / "shared.pth").write_text(str(shared) + "\n", encoding="utf-8")
+        (packages / "shared.pth").write_bytes(os.fsencode(shared) + b"\n")
     arguments = " ".join(pip_lines).split()
     subprocess.run([str(python(folder)), "-m", "pip", "install", *arguments], check=True, cwd=str(ROOT))
     ready.write_text(wanted.hexdigest(), encoding="utf-8")
@@ -98,12 +116,16 @@ def runs(folder):
     """Whether the environment's Python is there and has pip."""
     if not python(folder).exists():
         return False
-    return subprocess.run([str(python(folder)), "-c", "import pip"], stderr=subprocess.DEVNULL).returncode == 0
+    try:
+        return subprocess.run([str(python(folder)), "-c", "import pip"], stderr=subprocess.DEVNULL).returncode == 0
+    except OSError:  # another system's, or one that may not be run
+        return False
 
 
 def site_packages(folder):
-    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    return Path(subprocess.check_output([str(python(folder)), "-c", code], universal_newlines=True).strip())
+    # as bytes: where the locale is ASCII, a folder with an umlaut has no other form
+    code = "import os, sys, sysconfig; sys.stdout.buffer.write(os.fsencode(sysconfig.get_path('purelib')))"
+    return Path(os.fsdecode(subprocess.check_output([str(python(folder)), "-c", code])))
 
 
 def show_colab():
@@ -130,6 +152,11 @@ if __name__ == "__main__":
         main()
     except subprocess.CalledProcessError as error:
         command = " ".join(error.cmd[:4])
-        sys.exit(f"`{command}` failed, for the reason above: mend it and give the same command again.")
+        free = shutil.disk_usage(str(ROOT)).free / 1e9
+        sys.exit(
+            f"`{command}` failed, for the reason above ({free:.1f} GB are free): mend it and give the command again."
+        )
+    except OSError as error:
+        sys.exit(f"{error}: make room, or remove what is in the way, and give the same command again.")
     except KeyboardInterrupt:
         sys.exit("\nStopped. Give the same command again: it goes on from here.")
