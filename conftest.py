@@ -41,7 +41,7 @@ def watch_kernel() -> None:
     sys.unraisablehook = wrap(sys.unraisablehook, "in a finalizer")
 
     def settings(widget):
-        """What a learner may set it to: ends and middle, every option, no text and some; None where it cannot be set."""
+        """What a learner may set it to: every option, ends and middle, no text and some; a button is pressed."""
         value, least, most = (getattr(widget, name, None) for name in ("value", "min", "max"))
         if hasattr(widget, "_options_full") and not isinstance(value, tuple):  # menus, not multiple choice
             return [option for _, option in widget._options_full]
@@ -51,57 +51,44 @@ def watch_kernel() -> None:
             return [least, type(value)((least + most) / 2), most]
         if isinstance(value, tuple) and most is not None:  # a range
             return [(least, least), (least, most), (most, most)]
-        if isinstance(value, str) and type(widget).__name__ in ("Text", "Textarea", "Combobox"):
+        if type(widget).__name__ in ("Text", "Textarea", "Combobox"):
             return ["", "x"]
-        return [None] if hasattr(widget, "click") else []
+        return ["a click"] if hasattr(widget, "click") else []
 
     def turn(widget, setting):
         before = len(seen)
         try:
-            if hasattr(widget, "click"):
-                widget.click()
-            else:
-                widget.value = setting
+            widget.click() if hasattr(widget, "click") else setattr(widget, "value", setting)
         except Exception as error:
             note("in a callback", error)
         seen[before:] = [f"{type(widget).__name__} at {setting!r}: {text}" for text in seen[before:]]
 
     def sweep_widgets():
-        """Turn every widget to each of its settings and back, then all of them to their first ends, and to their last."""
+        """Turn every widget to each of its settings and back; then all of them to their first, and all to their last."""
         widgets = sys.modules.get("ipywidgets")
         if widgets is None:
             return
         pool = getattr(widgets.widget, "_instances", None)  # ipywidgets 8
         pool = widgets.Widget.widgets if pool is None else pool  # ipywidgets 7
-        found = [(widget, settings(widget), getattr(widget, "value", None)) for widget in list(pool.values())]
-        found = [one for one in found if one[1]]
-        for widget, choices, value in found:
-            for setting in choices if hasattr(widget, "click") else [*choices, value]:
+        found = {widget: settings(widget) for widget in list(pool.values()) if settings(widget)}
+        for widget, choices in found.items():
+            for setting in [*choices, widget.value] if hasattr(widget, "value") else choices:
                 turn(widget, setting)
-        if len(found) > 1 and not seen:
-            for end in (0, -1):
-                for widget, choices, _ in found:
-                    turn(widget, choices[end])
-
-    def look_at(figure):
-        """Note axes that hold nothing, or nothing but NaN: the picture itself would show a frame."""
-        import numpy as np
-
-        for axes in figure.axes:
-            drawn = [*axes.lines, *axes.images, *axes.collections]
-            values = [one.get_ydata() if one in axes.lines else one.get_array() for one in drawn]
-            numbers = [np.ma.filled(np.ma.asarray(one, float), np.nan) for one in values if one is not None]
-            if axes.axison and axes.get_visible() and not (axes.has_data() or axes.texts):
-                note("in a figure", ValueError("axes that hold nothing"))
-            elif numbers and len(numbers) == len(drawn) and not any(np.isfinite(one).any() for one in numbers):
-                note("in a figure", ValueError("axes that hold nothing but NaN"))
+        for end in (0, -1) if len(found) > 1 and not seen else ():
+            for widget, choices in found.items():
+                turn(widget, choices[end])
 
     from IPython.core import pylabtools
 
     draw = pylabtools.print_figure
 
     def looking_draw(figure, *arguments, **options):
-        look_at(figure)
+        """Note axes that hold nothing, and images of nothing but NaN: the picture would show a frame."""
+        for axes in figure.axes:
+            if axes.axison and axes.get_visible() and not (axes.has_data() or axes.texts):
+                note("in a figure", ValueError("axes that hold nothing"))
+            if any(image.get_array().count() == 0 for image in axes.images):  # NaN is masked there
+                note("in a figure", ValueError("an image that holds nothing but NaN"))
         return draw(figure, *arguments, **options)
 
     pylabtools.print_figure = looking_draw

@@ -121,9 +121,9 @@ RUNNING: dict[str, tuple[NotebookNode, str]] = {
         "one flat colour",
     ),
     "empty axes": (notebook(DRAWN), "in a figure: ValueError: axes that hold nothing"),
-    "axes of NaN": (
+    "image of NaN": (
         notebook(DRAWN + "right.imshow([[float('nan')] * 2] * 2);"),
-        "in a figure: ValueError: axes that hold nothing but NaN",
+        "in a figure: ValueError: an image that holds nothing but NaN",
     ),
     "slider": (
         notebook(SLIDERS.format(settings="n=(0, 5)", names="n=2", bottom="n")),
@@ -150,7 +150,7 @@ RUNNING: dict[str, tuple[NotebookNode, str]] = {
     ),
     "button": (
         notebook("import ipywidgets\nbutton = ipywidgets.Button()\nbutton.on_click(lambda _: 1 / 0)"),
-        "Button at None: in interact: ZeroDivisionError",
+        "Button at 'a click': in interact: ZeroDivisionError",
     ),
     "menu": (
         notebook("from ipywidgets import interact\n@interact(n=['1', 'x'])\ndef f(n):\n    print(int(n))"),

@@ -27,12 +27,8 @@ DEMO_LINES = ["--requirement tools/demo.txt"]  # apart: what it asks of other pa
 
 def main():
     start = time.monotonic()
-    with (ROOT / "pyproject.toml").open() as project:
-        one_at_a_time(project)
-        set_up(start)
-
-
-def set_up(start):
+    project = (ROOT / "pyproject.toml").open()  # held until the end
+    one_at_a_time(project)
     made = [environment(ROOT / ".venv", PIP_LINES, ["pyproject.toml", "constraints.txt"])]
     if "--colab" in sys.argv[1:]:
         shared = site_packages(ROOT / ".venv")
@@ -76,7 +72,7 @@ def environment(folder, pip_lines, sources, shared=None):
         check_python()
     print(f"Setting up {folder.name}: minutes. Interrupted, it goes on when the command is given again.", flush=True)
     if ready.exists():
-        ready.unlink()  # a folder of that name is refused, in main's words
+        ready.unlink()
     if not whole:
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
     packages = site_packages(folder)
@@ -153,9 +149,7 @@ if __name__ == "__main__":
     except subprocess.CalledProcessError as error:
         command = " ".join(error.cmd[:4])
         free = shutil.disk_usage(str(ROOT)).free / 1e9
-        sys.exit(
-            f"`{command}` failed, for the reason above ({free:.1f} GB are free): mend it and give the command again."
-        )
+        sys.exit(f"`{command}` failed, for the reason above ({free:.1f} GB free): mend it, give the command again.")
     except OSError as error:
         sys.exit(f"{error}: make room, or remove what is in the way, and give the same command again.")
     except KeyboardInterrupt:
