@@ -393,7 +393,7 @@ def code_problems(cell: NotebookNode) -> list[str]:
         elif isinstance(node, ast.Assert) and not can_fail(node.test):
             found.append(f"an assertion that cannot fail, or does not say what it compares: {ast.unparse(node)}")
         elif isinstance(node, ast.If | ast.While | ast.IfExp) and isinstance(node.test, ast.Constant):
-            found.append(f"a branch that is never taken: {ast.unparse(node).splitlines()[0]}")
+            found.append(f"a condition that is a constant: {ast.unparse(node).splitlines()[0]}")
         elif isinstance(node, ast.ExceptHandler) and "KeyboardInterrupt" in ast.unparse(node.type or node):
             found.append("except of KeyboardInterrupt: an interrupt must end the cell")
     return found
