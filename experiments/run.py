@@ -35,8 +35,9 @@ from filelock import FileLock, Timeout
 from scipy.special import softmax
 from torch import nn
 
+from experiments import one_fold, records
 from experiments.plans import EXPERIMENTS, LAPTOP, NANO, RECIPES, SOUND, Run
-from helpers import backbones, checkpoints, clips, devices, fine_tuning, heads, recorded, session, spectrograms
+from helpers import backbones, checkpoints, clips, devices, heads, recorded, session, spectrograms
 
 NEEDS_OF_NESTED = ("profile", "dataset", "vit", "convnet")
 
@@ -100,13 +101,13 @@ def checkpoint_folder(here: session.Session, digest: str) -> Path:
 
 def train_and_test(run: Run, here: session.Session, digest: str, name: str) -> dict[str, np.ndarray]:
     """Logits and labels of the test clips, and how long it took."""
-    if recorded.answers_file(digest).exists():
-        return recorded.answers(digest)
+    if records.answers_file(digest).exists():
+        return records.answers(digest)
     sounds = clips.load(here.dataset, sample_rate=here.sample_rate)
     features = spectrograms.features(sounds, spectrograms.LogMel(**here.log_mel), seconds=here.seconds)
     train, test = training_clips(run, sounds)
     labels, num_classes = sounds.table["label"].to_numpy(), len(sounds.class_names)
-    history, logits = fine_tuning.train_and_test(
+    history, logits = one_fold.train_and_test(
         lambda: new_model(run, here, name, num_classes),
         features,
         labels,
@@ -119,7 +120,7 @@ def train_and_test(run: Run, here: session.Session, digest: str, name: str) -> d
     rates = np.array([epoch["clips_per_second"] for epoch in history])
     tested = {"logits": logits.numpy(), "labels": labels[test], "clips": np.array(len(train)), "rates": rates}
     if run.kept:
-        recorded.keep(digest, tested)
+        records.keep(digest, tested)
     return tested
 
 
@@ -152,7 +153,7 @@ def do(run: Run, here: session.Session, digest: str, name: str) -> dict:
         "epochs": max(member.recipe.epochs for member in run.members or [run]),
         "clips": int(tested[0]["clips"]),
         "accuracy": round(float(correct.mean()), 6),
-        "correct": recorded.as_letters(correct),
+        "correct": records.as_letters(correct),
         "minutes": round(float(seconds / 60), 2),
         "clips_per_second": round(float(1 / np.sum(np.divide(1, rates))), 1),
         "device": f"{session.describe(here.device)}, {torch.get_num_threads()} threads",
@@ -223,7 +224,7 @@ def make(experiment: str, run: Run, here: session.Session, name: str, digest: st
         if (run.variant, digest) in written(file):
             return None
         row = already(digest, here.dataset) or do(run, here, digest, name)
-        recorded.append(file, row | {"experiment": experiment, "variant": run.variant})
+        records.append(file, row | {"experiment": experiment, "variant": run.variant})
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
     return row

@@ -1,22 +1,20 @@
 """Recorded runs: one row a training in `experiments/*.csv`, for what takes longer than a lesson may.
 
-`python -m experiments.run NAME` appends to them; lesson 05 draws its tables and figures from them.
+`python -m experiments.run NAME` makes them, on ESC-10, whatever this session has. What lessons ask of them is one call each, from
+`runs` on; what stands above it reads and compares rows.
 """
 
 import csv
 import hashlib
 import io
-import zipfile
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock
 from scipy.special import softmax
 
-from helpers import clips
+from helpers import esc
 from helpers.fine_tuning import bootstrap_interval
 
 FOLDER = Path(__file__).resolve().parents[1] / "experiments"
@@ -42,7 +40,13 @@ COLUMNS = {
     "run": str,  # digest of all that decides a run: equal in two experiments where they share one
     "seal": str,  # digest of the row
 }
-ANSWERS = ("logits", "labels", "clips", "rates")  # of a run, where they are kept; clips and rates are those of training
+VIT, CONVNET = "vit_tiny_patch16_224.augreg_in21k_ft_in1k", "mobilenetv2_100"
+NAMES = {VIT: "ViT-Tiny", CONVNET: "MobileNetV2", "vit_nano_patch16_224": "nano ViT"}
+NAMES |= {"deit_nano_distilled_patch16_224": "nano DeiT", "convnext_nano_patch4_224": "nano ConvNeXt"}
+ONE_RATE = "without layer decay"
+OVERLAP = f"{ONE_RATE}, patches that overlap"
+LONG = f"{OVERLAP}, 50 epochs"
+STEPS = {"whole recipe": "whole recipe", ONE_RATE: "one rate", OVERLAP: "and overlap", LONG: "and 50 epochs"}
 
 
 def read(name: str) -> pd.DataFrame:
@@ -57,7 +61,7 @@ def read(name: str) -> pd.DataFrame:
     if not lines or lines[0] != list(COLUMNS):
         raise ValueError(f"{file.name} must have the columns {', '.join(COLUMNS)}: restore it with git.")
     for number, line in enumerate(lines[1:], start=2):
-        if len(line) != len(COLUMNS) or line[-1] != _seal(line[:-1]):
+        if len(line) != len(COLUMNS) or line[-1] != seal(line[:-1]):
             raise ValueError(
                 f"Line {number} of {file.name} is not as it was written: take the line out, and "
                 f"`python -m experiments.run {name}` makes it again, or restore the file with git."
@@ -67,68 +71,15 @@ def read(name: str) -> pd.DataFrame:
     return table.astype(COLUMNS)
 
 
-def append(name: str, row: Mapping) -> None:
-    """Add one run: whole or not at all, and in turn where several processes record.
-
-    Raises:
-        ValueError: If a value is missing or empty.
-        OSError: If the file cannot be written; the rows that are there stay.
-    """
-    if missing := [column for column in list(COLUMNS)[:-1] if str(row.get(column, "")) == ""]:
-        raise ValueError(f"a recorded run must say {', '.join(missing)}; nothing was written to {name}.csv.")
-    file, line = FOLDER / f"{name}.csv", [str(row[column]) for column in list(COLUMNS)[:-1]]
-    with FileLock(file.with_suffix(".lock")):
-        text = file.read_text(encoding="utf-8") if file.exists() else _csv_line(list(COLUMNS))
-        rows = read(name)
-        if ((rows["run"] == row["run"]) & (rows["variant"] == row["variant"])).any():
-            return  # two processes made the same run: the first to end is the one that counts
-        try:
-            with clips.whole(file) as part:
-                part.write_text(text + _csv_line([*line, _seal(line)]), encoding="utf-8", newline="\n")
-        except OSError as error:
-            raise OSError(
-                f"{file.name} cannot be written ({error}): make room, or close what has it open, then start again."
-            ) from error
+def seal(line: Sequence[str]) -> str:
+    """Digest of a row, its last value."""
+    return hashlib.sha256(csv_line(line).encode()).hexdigest()[:8]
 
 
-def answers_file(run: str) -> Path:
-    """Where the answers of a run are kept; `run` is its digest."""
-    return FOLDER / "predictions" / f"{run}.npz"
-
-
-def answers(run: str) -> dict[str, np.ndarray]:
-    """What a run said of its test clips, by the names in `ANSWERS`.
-
-    Raises:
-        ValueError: If the file is not there, or not whole.
-    """
-    file = answers_file(run)
-    try:
-        with np.load(file) as kept:
-            return {name: kept[name] for name in ANSWERS}
-    except (OSError, EOFError, KeyError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"predictions/{file.name} cannot be read ({error}): {_way_out(run)}") from error
-
-
-def keep(run: str, found: Mapping[str, np.ndarray]) -> None:
-    """Keep the answers of a run: whole or not at all.
-
-    Raises:
-        OSError: If they cannot be written.
-    """
-    file = answers_file(run)
-    try:
-        with clips.whole(file) as part, part.open("wb") as out:
-            np.savez_compressed(out, **found)
-    except OSError as error:
-        raise OSError(
-            f"predictions/{file.name} cannot be written ({error}): make room, then start again; the training is kept."
-        ) from error
-
-
-def as_letters(right: np.ndarray) -> str:
-    """The column `correct` of a row: y or n for each test clip."""
-    return "".join("y" if each else "n" for each in right)
+def csv_line(values: Sequence[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(values)
+    return text.getvalue()
 
 
 def correct(rows: pd.DataFrame) -> np.ndarray:
@@ -140,55 +91,6 @@ def balanced(rows: pd.DataFrame, by: Sequence[str] = ("model", "pretrained", "va
     """The rows of those seeds that were tested on all folds that their group has: another one would weigh some folds more."""
     folds = rows.groupby([*by, "seed"])["fold"].transform("nunique")
     return rows[folds == rows.assign(folds=folds).groupby(list(by))["folds"].transform("max")]
-
-
-def summary(rows: pd.DataFrame, by: Sequence[str] = ("model", "pretrained", "variant")) -> pd.DataFrame:
-    """Mean accuracy of each group of `balanced` runs, its spread over folds and seeds (standard deviations), and its size.
-
-    The spread over folds is that of the folds' means over seeds, and the other way round; NaN where there is only one.
-    """
-    by, rows = list(by), balanced(rows, by)
-    folds, seeds = (
-        rows.groupby([*by, each], sort=False)["accuracy"].mean().groupby(by, sort=False) for each in ("fold", "seed")
-    )
-    means = rows.groupby(by, sort=False)[["minutes", "clips_per_second"]].mean()
-    spreads = {"accuracy": folds.mean(), "fold_spread": folds.std(), "seed_spread": seeds.std()}
-    return pd.DataFrame(
-        spreads | {"folds": folds.size(), "seeds": seeds.size(), "runs": rows.groupby(by, sort=False).size()}
-    ).join(means)
-
-
-def table(
-    rows: pd.DataFrame, by: Sequence[str] = ("model", "pretrained", "variant"), reference: str | None = None
-) -> pd.DataFrame:
-    """`summary` for readers: in per cent, with a bootstrap interval, and how many seeds a line stands on.
-
-    With a `reference`, a variant, the interval is that of the difference from the runs of the same seeds that the same model,
-    pretrained, has of it. Only groups that were tested on all folds of the rows are shown, those of one model together, the lowest accuracy
-    first; spreads over seeds only where a group has several. No lines where there are no rows.
-    """
-    by, all_folds = list(by), rows["fold"].nunique()
-    rows = rows.assign(model=rows["model"].str.replace(r"\.\w+", "", regex=True))  # without the weights' tags
-    rows = balanced(rows, by).groupby(by).filter(lambda runs: runs["fold"].nunique() == all_folds)
-    lines = []
-    for group, runs in rows.groupby(by):
-        found = summary(runs, by).iloc[0]
-        line = {
-            "accuracy (%)": percent(found["accuracy"]),
-            "± folds": _points(found["fold_spread"]),
-            "± seeds": _points(found["seed_spread"]),
-        }
-        if reference is None:
-            line["95 % interval"] = "–".join(map(percent, bootstrap_interval(by_clip(runs))))
-        else:
-            line[f"points above {reference}"] = _above(rows[(rows["variant"] == reference) & rows["pretrained"]], runs)
-        line["seeds"] = f"{found['seeds']:.0f}"
-        lines.append(dict(zip(by, group, strict=True)) | line)
-    if not lines:
-        return pd.DataFrame(columns=by)
-    lines.sort(key=lambda line: (line.get("model", ""), float(line["accuracy (%)"])))
-    shown = pd.DataFrame(lines).set_index(by)
-    return shown if shown["± seeds"].any() else shown.drop(columns="± seeds")
 
 
 def by_clip(rows: pd.DataFrame) -> np.ndarray:
@@ -209,7 +111,8 @@ def differences(rows: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
     """
     lines, reference = {}, balanced(reference)
     for variant, runs in balanced(rows).groupby("variant"):
-        one, other = _of_same_seeds(runs, reference)
+        both = set(runs["seed"]) & set(reference["seed"])  # these met the same order of clips
+        one, other = (some[some["seed"].isin(both)] for some in (runs, reference))
         if set(one["fold"]) == set(other["fold"]) != set():
             lines[variant] = [100 * share for share in compare(one, other)] + [one["seed"].nunique()]
     table = pd.DataFrame.from_dict(lines, orient="index", columns=["difference", "low", "high", "seeds"])
@@ -221,15 +124,9 @@ def in_points(difference: float, low: float, high: float) -> str:
     return "{:+.1f} ({:+.1f} to {:+.1f})".format(*(round(100 * share, 1) + 0.0 for share in (difference, low, high)))
 
 
-def predictions(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """What runs whose answers were kept said: probabilities (clips, classes) and labels (clips,) of their test clips.
-
-    Raises:
-        ValueError: If answers cannot be read, or are not those of their row.
-    """
-    kept = [_of_row(run, correct) for run, correct in zip(rows["run"], rows["correct"], strict=True)]
-    logits, labels = (np.concatenate([each[name] for each in kept]) for name in ("logits", "labels"))
-    return softmax(logits, axis=1), labels
+def interval(values: np.ndarray) -> tuple[float, float, float]:
+    """Mean of a value a clip, such as right or wrong, with its 95 % interval over clips, all in per cent: (mean, low, high)."""
+    return 100 * float(np.mean(values)), *(100 * end for end in bootstrap_interval(np.ravel(values)))
 
 
 def percent(share: float) -> str:
@@ -237,47 +134,115 @@ def percent(share: float) -> str:
     return f"{100 * share + 1e-6:.1f}"
 
 
-def _of_row(run: str, correct: str) -> dict[str, np.ndarray]:
-    """The answers of a run, which must be right where its row says so."""
-    kept = answers(run)
-    if as_letters(kept["logits"].argmax(axis=1) == kept["labels"]) != correct:
-        raise ValueError(
-            f"predictions/{answers_file(run).name} has other clips right than the row of that run: {_way_out(run)}"
-        )
-    return kept
+def runs(experiment: str, variant: str = "full", model: str = VIT, *, pretrained: bool = True) -> pd.DataFrame:
+    """The rows of one kind of run, whole seeds only, sorted by seed and fold.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    rows = read(experiment)
+    found = rows[(rows["variant"] == variant) & (rows["model"] == model) & (rows["pretrained"] == pretrained)]
+    if found.empty:
+        kinds = ", ".join(sorted(set(rows["variant"]))) or "none"
+        raise ValueError(f"{experiment}.csv has no runs {variant!r} of {model}: its variants are {kinds}.")
+    return balanced(found).sort_values(["seed", "fold"])
 
 
-def _way_out(run: str) -> str:
-    return (
-        f"restore it with git, or delete it and the rows of run {run}, and run their experiments again "
-        "(`python -m experiments.run`)."
-    )
+def right(experiment: str, variant: str = "full", model: str = VIT, *, pretrained: bool = True) -> np.ndarray:
+    """Which of ESC-10's 400 clips each seed named rightly when their fold was the test: bool (seeds, 5, 80), fold 1 first."""
+    rows = runs(experiment, variant, model, pretrained=pretrained)
+    return correct(rows).reshape(rows["seed"].nunique(), rows["fold"].nunique(), -1)
 
 
-def _above(reference: pd.DataFrame, runs: pd.DataFrame) -> str:
-    """Difference from the reference's runs of the same model and seeds, in points, with its interval; empty where there is none."""
-    runs, reference = _of_same_seeds(runs, reference[reference["model"] == runs["model"].iloc[0]])
-    if reference.empty or set(reference["run"]) == set(runs["run"]):
-        return ""
-    return in_points(*compare(runs, reference)).replace(" ", "\N{NO-BREAK SPACE}")
+def averages(variant: str) -> dict[str, np.ndarray]:
+    """`right` of the ViT's probabilities averaged over three and over five seeds, and of the single seeds."""
+    names = [f"{many} seeds averaged" for many in ("three", "five")]
+    return {name: right("averaged", f"{name}, {variant}") for name in names} | {"one model": right("recipe", variant)}
 
 
-def _of_same_seeds(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The runs of both whose seeds both have: they met the same order of clips."""
-    both = set(one["seed"]) & set(other["seed"])
-    return one[one["seed"].isin(both)], other[other["seed"].isin(both)]
+def recordings() -> np.ndarray:
+    """The recording that each clip of `right` is cut from: (5, 80)."""
+    table = pd.read_csv(esc.MANIFEST, dtype={"recording": str}, encoding="utf-8").sort_values("fold", kind="stable")
+    return table["recording"].to_numpy().reshape(5, -1)
 
 
-def _points(spread: float) -> str:
-    """A standard deviation in points; empty where there is none."""
-    return "" if np.isnan(spread) else f"{100 * spread:.1f}"
+def probabilities(
+    experiment: str, variant: str = "full", model: str = VIT, *, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """What a seed whose answers are kept said of the clips of `right`: probabilities (400, classes) and labels (400,)."""
+    rows = runs(experiment, variant, model)
+    kept = [np.load(FOLDER / "predictions" / f"{run}.npz") for run in rows[rows["seed"] == seed]["run"]]
+    logits, labels = (np.concatenate([one[name] for one in kept]) for name in ("logits", "labels"))
+    return softmax(logits, axis=1), labels
 
 
-def _seal(line: Sequence[str]) -> str:
-    return hashlib.sha256(_csv_line(line).encode()).hexdigest()[:8]
+def tried() -> pd.DataFrame:
+    """Everything that was trained to be chosen from, on validation clips: model, right, clips, the best share first."""
+    rows = read("tuning").assign(model=lambda rows: rows["model"].map(NAMES))
+    counts = rows.groupby(["model", "variant"])["correct"].agg("".join)
+    table = pd.DataFrame({"right": counts.str.count("y"), "of": counts.str.len()})
+    return table.loc[(table["right"] / table["of"]).sort_values(ascending=False).index]
 
 
-def _csv_line(values: Sequence[str]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(values)
-    return text.getvalue()
+def starts() -> dict[str, dict[str, float]]:
+    """What five models reach from random weights, with a new head alone where it was run, and in full: per cent, best first."""
+    rows = pd.concat([read(name) for name in ("esc10", "nano")])
+    rows = balanced(rows[rows["variant"].isin(["frozen", "full"])])
+    way = rows["variant"].where(rows["pretrained"], "from scratch")
+    means = 100 * rows.groupby([rows["model"].map(NAMES), way])["accuracy"].mean().unstack()
+    return {model: line.dropna().to_dict() for model, line in means.sort_values("full", ascending=False).iterrows()}
+
+
+def changes() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Fourteen changes of the recipe, one at a time, above the whole (`differences`, seed 0); and what two new seeds say of the best."""
+    rows = read("recipe").query("model == @VIT and pretrained")
+    alone = rows[~rows["variant"].isin(["whole recipe", OVERLAP, LONG])]
+    whole = rows[rows["variant"] == "whole recipe"]
+    first = differences(alone[alone["seed"] == 0], whole)
+    best = alone[(alone["variant"] == first.index[-1]) & (alone["seed"] > 0)]
+    return first, differences(best, whole)
+
+
+def parts() -> dict[str, pd.DataFrame]:
+    """Other stems, position tables and heads above ours, all layers trained but for one: {what: `differences`}."""
+    found, heads = {}, []
+    for what, name, ours in (("stem", "channels", "sum"), ("positions", "positions", "interpolated")):
+        rows = read(name)
+        found[f"{what}, above {ours}"] = differences(rows[rows["variant"] != ours], rows[rows["variant"] == ours])
+    ways = ((CONVNET, True, "frozen"), (CONVNET, True, ""), (VIT, True, ""), (CONVNET, False, ""), (VIT, False, ""))
+    for model, pretrained, alone in ways:
+        pair = (f"timm's head, {alone}", alone) if alone else ("timm's head", "whole recipe")
+        one, zeros = (runs("recipe", variant, model, pretrained=pretrained) for variant in pair)
+        name = NAMES[model] + (", head alone" if alone else "" if pretrained else ", scratch")
+        heads.append(differences(one, zeros).set_axis([name]))
+    return found | {"timm's head, above zeros": pd.concat(heads)}
+
+
+def promises() -> pd.DataFrame:
+    """Four recipes of the ViT, each with one change more, in per cent: on validation clips, on the test folds, and where each fold chose."""
+    rows = {name: read(name).query("model == @VIT and pretrained") for name in ("recipe", "tuning", "nested")}
+    mean = {name: 100 * balanced(some).groupby("variant")["accuracy"].mean() for name, some in rows.items()}
+    chosen = ("", ", layer decay too", ", overlap too", ", 50 epochs too")
+    columns = {"validation": mean["tuning"].rename({"recipe": "whole recipe"})[list(STEPS)].to_numpy()}
+    columns["test"] = mean["recipe"][list(STEPS)].to_numpy()
+    columns["each fold chooses"] = mean["nested"][[f"chosen in each fold{one}" for one in chosen]].to_numpy()
+    return pd.DataFrame(columns, index=list(STEPS.values()))
+
+
+def learning_curve() -> dict[str, dict[int, np.ndarray]]:
+    """The fine-tuned ViT with few clips, {"pretrained" or "scratch": {clips a class: per cents, a fold each}}."""
+    rows = balanced(read("learning_curve"))
+    table = 100 * rows.pivot_table("accuracy", ["pretrained", "clips"], "fold")
+    names = {"pretrained": True, "scratch": False}
+    return {
+        name: {clips // 10: row.to_numpy() for clips, row in table.loc[way].iterrows()} for name, way in names.items()
+    }
+
+
+def digits() -> dict[str, dict[str, np.ndarray]]:
+    """Accuracies on spoken digits, {model: {"clips shuffled" or "a speaker nobody trained on": one a test}}."""
+    rows = read("digits").sort_values(["fold", "seed"])
+    return {
+        NAMES[model]: {way: some["accuracy"].to_numpy() for way, some in of_model.groupby("variant")}
+        for model, of_model in rows.groupby("model", sort=False)
+    }

@@ -15,10 +15,10 @@ import pytest
 import torch
 from filelock import FileLock
 
-from experiments import changes, plans
+from experiments import changes, plans, records
 from experiments import run as experiments
 from experiments.benchmark import training
-from helpers import backbones, clips, devices, figures, fine_tuning, recorded, session
+from helpers import backbones, clips, devices, esc, fine_tuning, recorded, session
 from tools import results
 
 ROW = {
@@ -58,12 +58,12 @@ def test_no_file_is_no_runs(folder):
     rows = recorded.read("trial")
     assert len(rows) == 0
     assert list(rows) == list(recorded.COLUMNS)
-    assert len(recorded.summary(rows)) == 0
+    assert len(records.summary(rows)) == 0
 
 
 def test_what_is_appended_is_read(folder):
-    recorded.append("trial", ROW)
-    recorded.append("trial", ROW | {"fold": 2, "pretrained": False, "run": "0e10"})
+    records.append("trial", ROW)
+    records.append("trial", ROW | {"fold": 2, "pretrained": False, "run": "0e10"})
     rows = recorded.read("trial")
     assert {name: rows[name][0] for name in ROW} == ROW
     assert rows["run"].tolist() == ["00ff", "0e10"]  # not a number, however much it looks like one
@@ -73,7 +73,7 @@ def test_what_is_appended_is_read(folder):
 
 def test_the_same_run_is_recorded_once(folder):
     for _ in range(2):
-        recorded.append("trial", ROW)
+        records.append("trial", ROW)
     assert len(recorded.read("trial")) == 1
 
 
@@ -87,7 +87,7 @@ def test_the_same_run_is_recorded_once(folder):
     ],
 )
 def test_a_file_edited_by_hand_is_refused(folder, change, message):
-    recorded.append("trial", ROW)
+    records.append("trial", ROW)
     file = folder / "trial.csv"
     file.write_text(change(file.read_text(encoding="utf-8")), encoding="utf-8")
     with pytest.raises(ValueError, match=message) as caught:
@@ -97,12 +97,12 @@ def test_a_file_edited_by_hand_is_refused(folder, change, message):
 
 def test_an_empty_cell_is_refused(folder):
     with pytest.raises(ValueError, match="must say variant"):
-        recorded.append("trial", ROW | {"variant": ""})
+        records.append("trial", ROW | {"variant": ""})
     assert not (folder / "trial.csv").exists()
 
 
 def test_a_full_disk_leaves_the_rows_that_are_there(folder, monkeypatch):
-    recorded.append("trial", ROW)
+    records.append("trial", ROW)
 
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -110,7 +110,7 @@ def test_a_full_disk_leaves_the_rows_that_are_there(folder, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_text", full)
         with pytest.raises(OSError, match="trial.csv cannot be written .* make room"):
-            recorded.append("trial", ROW | {"fold": 2, "run": "1"})
+            records.append("trial", ROW | {"fold": 2, "run": "1"})
     assert recorded.read("trial")["fold"].tolist() == [1]
     assert not list(folder.glob("*.part"))
 
@@ -123,7 +123,7 @@ def test_a_file_that_another_program_has_open_is_named(folder, monkeypatch):
 
     monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises(OSError, match="trial.csv cannot be written .* make room, or close what has it open"):
-        recorded.append("trial", ROW)
+        records.append("trial", ROW)
     assert not list(folder.glob("*.part"))
 
 
@@ -131,11 +131,12 @@ def test_processes_that_record_at_once_lose_nothing(folder):
     code = """
 import sys
 from pathlib import Path
+from experiments import records
 from helpers import recorded
 from tests.test_recorded import ROW
 recorded.FOLDER = Path(sys.argv[2])
 for fold in range(1, 6):
-    recorded.append("trial", ROW | {"fold": fold, "seed": int(sys.argv[1]), "run": f"{sys.argv[1]}{fold}"})
+    records.append("trial", ROW | {"fold": fold, "seed": int(sys.argv[1]), "run": f"{sys.argv[1]}{fold}"})
 """
     root = Path(__file__).parents[1]
     both = [subprocess.Popen([sys.executable, "-c", code, seed, folder], cwd=root) for seed in "01"]
@@ -146,62 +147,24 @@ for fold in range(1, 6):
 def test_the_summary_separates_folds_from_seeds(folder):
     accuracies = {(1, 0): 0.9, (1, 1): 1.0, (2, 0): 0.7, (2, 1): 0.8}
     for (fold, seed), accuracy in accuracies.items():
-        recorded.append("trial", ROW | {"fold": fold, "seed": seed, "accuracy": accuracy, "run": f"{fold}{seed}"})
-    line = recorded.summary(recorded.read("trial")).loc[("small, with a comma", True, "full")]
+        records.append("trial", ROW | {"fold": fold, "seed": seed, "accuracy": accuracy, "run": f"{fold}{seed}"})
+    line = records.summary(recorded.read("trial")).loc[("small, with a comma", True, "full")]
     assert line["accuracy"] == pytest.approx(0.85)
     assert line["fold_spread"] == pytest.approx(np.std([0.95, 0.75], ddof=1))
     assert line["seed_spread"] == pytest.approx(np.std([0.8, 0.9], ddof=1))
     assert (line["folds"], line["seeds"], line["runs"]) == (2, 2, 4)
 
 
-def test_the_table_of_readers_is_the_summary(folder):
-    for fold, seed, letters in ((1, 0, "yyyn"), (2, 0, "yynn"), (1, 1, "yyyy"), (2, 1, "ynnn")):
-        row = {
-            "fold": fold,
-            "seed": seed,
-            "correct": letters,
-            "accuracy": letters.count("y") / 4,
-            "run": f"{fold}{seed}",
-        }
-        recorded.append("trial", ROW | row)
-    for variant, letters in (("better", "yyyy"), ("worse", "nnny")):
-        for fold in (1, 2):
-            row = {"fold": fold, "correct": letters, "accuracy": letters.count("y") / 4, "run": f"{variant}{fold}"}
-            recorded.append("trial", ROW | row | {"variant": variant, "model": "small.tag"})
-    recorded.append("trial", ROW | {"variant": "begun", "model": "small.tag", "run": "n"})  # one fold of two: not shown
-    table = recorded.table(recorded.read("trial"))
-    assert table.index.get_level_values("variant").tolist() == ["worse", "better", "full"]  # by model, then accuracy
-    line, lines = table.iloc[2], recorded.summary(recorded.read("trial"))
-    full = lines.loc[("small, with a comma", True, "full")]
-    assert line["accuracy (%)"] == f"{100 * full['accuracy']:.1f}" == "62.5"
-    assert [line["± folds"], line["± seeds"]] == [f"{100 * full[each]:.1f}" for each in ("fold_spread", "seed_spread")]
-    assert line["seeds"] == "2"
-    low, high = (float(end) for end in line["95 % interval"].split("–"))
-    assert low < 62.5 < high
-    assert table["± seeds"].tolist()[:2] == ["", ""]
-    assert recorded.table(recorded.read("trial"), ["variant"])["accuracy (%)"].tolist() == ["25.0", "62.5", "100.0"]
-    assert recorded.table(recorded.read("nothing")).empty
-
-    beside = recorded.table(recorded.read("trial").query("seed == 0"), reference="better")
-    assert "± seeds" not in beside  # nothing in it
-    worse, better, other_model = beside["points above better"]
-    assert worse.startswith("-75.0\N{NO-BREAK SPACE}(")
-    assert (better, other_model) == ("", "")  # itself, and a model that has no such runs
-
-
 def record(*runs):
     """Rows of a trial, each of (variant, seed, letters) on one fold; what is called scratch is not pretrained."""
     for variant, seed, letters in runs:
         row = {"variant": variant, "seed": seed, "correct": letters, "accuracy": letters.count("y") / len(letters)}
-        recorded.append("trial", ROW | row | {"pretrained": variant != "scratch", "run": f"{variant}{seed}"})
+        records.append("trial", ROW | row | {"pretrained": variant != "scratch", "run": f"{variant}{seed}"})
     return recorded.read("trial")
 
 
-def test_a_table_compares_with_runs_of_the_same_seeds(folder):
-    """From scratch, too, with those that are pretrained."""
+def test_only_runs_of_the_same_seeds_are_compared(folder):
     rows = record(("full", 0, "yynn"), ("full", 1, "yyyy"), ("half", 0, "yyyn"), ("scratch", 1, "nnnn"))
-    table = recorded.table(rows, ["variant"], reference="full")["points above full"]
-    assert table.str.split("\N{NO-BREAK SPACE}").str[0].to_dict() == {"scratch": "-100.0", "half": "+25.0", "full": ""}
     half, full = (rows.query("variant == @variant") for variant in ("half", "full"))
     assert recorded.differences(full, half).loc["full", ["difference", "seeds"]].tolist() == [-25, 1]  # either way
     assert recorded.differences(half, rows.query("variant == 'scratch'")).empty  # no seed in common
@@ -216,27 +179,11 @@ def test_differences_are_sorted_and_say_their_seeds(folder):
     assert found.index.tolist() == ["a", "b"]
     assert found["difference"].tolist() == [-25, 25]
     assert found["seeds"].tolist() == [1, 2]
-    drawn = figures.plot_differences(found, what="points above whole", title="two").axes[0]
-    dots = [line for line in drawn.lines if line.get_marker() == "o"]
-    assert [dot.get_markerfacecolor() for dot in dots] == ["white", figures.COLORS["pretrained"]]
-    assert [label.get_text() for label in drawn.get_yticklabels()] == ["a", "b"]
-
-
-def test_the_figure_of_starts_joins_them_and_says_the_gap():
-    rows = {
-        "large": {"from scratch": 40.0, "frozen": 80.0, "full": 95.0},
-        "small": {"from scratch": 50.0, "full": 80.0},
-    }
-    axes = figures.plot_starts(rows, title="two").axes[0]
-    assert [text.get_text() for text in axes.texts] == ["+30.0", "+55.0"]  # from below
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["small", "large"]
-    (legend,) = axes.figure.legends
-    assert len(legend.get_texts()) == 3
 
 
 def test_runs_are_compared_clip_by_clip(folder):
     for name, letters in (("a", "yyyn"), ("b", "yynn"), ("c", "ynyn")):
-        recorded.append("trial", ROW | {"variant": name, "correct": letters, "run": name, "seed": int(name == "c")})
+        records.append("trial", ROW | {"variant": name, "correct": letters, "run": name, "seed": int(name == "c")})
     rows = recorded.read("trial").set_index("variant", drop=False)
     one, other = rows.loc[["a"]], rows.loc[["b", "c"]]  # two seeds: clip by clip 1, 0.5, 0.5, 0
     difference, low, high = recorded.compare(one, other)
@@ -246,9 +193,97 @@ def test_runs_are_compared_clip_by_clip(folder):
     assert [recorded.percent(share) for share in (351 / 400, 0.9575, 0.875, 1.0)] == ["87.8", "95.8", "87.5", "100.0"]
 
 
+# --- what lessons ask ---------------------------------------------------------------------------------------------------
+
+
+def test_right_has_seeds_folds_and_clips_in_order(folder):
+    for seed, fold, letters in ((1, 1, "yn"), (0, 2, "nn"), (0, 1, "yy"), (1, 2, "ny"), (2, 1, "yy")):
+        records.append("trial", ROW | {"seed": seed, "fold": fold, "correct": letters, "run": f"{seed}{fold}"})
+    right = recorded.right("trial", "full", ROW["model"])
+    assert right.astype(int).tolist() == [[[1, 1], [0, 0]], [[1, 0], [0, 1]]]  # seed 2 lacks a fold
+    with pytest.raises(ValueError, match="trial.csv has no runs 'half' of vit_tiny.*: its variants are full"):
+        recorded.right("trial", "half")
+
+
+def test_right_is_the_accuracy_of_the_rows_and_of_their_recordings():
+    right, rows = recorded.right("esc10"), recorded.runs("esc10")
+    assert right.shape == (3, 5, 80)
+    np.testing.assert_allclose(right.mean(axis=2).ravel(), rows["accuracy"])
+    recordings = recorded.recordings()
+    assert recordings.shape == (5, 80)
+    assert len(np.unique(recordings)) == 304
+    assert sum(len(np.unique(fold)) for fold in recordings) == 304  # none in two folds
+    probabilities, labels = recorded.probabilities("esc10", seed=1)
+    np.testing.assert_array_equal(probabilities.argmax(axis=1) == labels, right[1].ravel())
+    table = pd.read_csv(esc.MANIFEST)
+    np.testing.assert_array_equal(labels, table.sort_values("fold", kind="stable")["label"])
+
+
+def test_an_interval_is_in_per_cent():
+    mean, low, high = recorded.interval(np.array([[1, 0], [1, 1]]))
+    assert (mean, high) == (75, 100)
+    assert 0 < low < 75
+
+
+def test_averages_and_starts_are_those_of_their_rows():
+    found = recorded.averages(LONGER)
+    assert {name: right.shape for name, right in found.items()} == {
+        "three seeds averaged": (1, 5, 80),
+        "five seeds averaged": (1, 5, 80),
+        "one model": (5, 5, 80),
+    }
+    assert [found[f"{many} seeds averaged"].sum() for many in ("three", "five")] == [389, 387]
+    kinds = recorded.read("averaged").groupby(["model", "variant"])["accuracy"].mean()
+    assert len(kinds) == 14
+    assert kinds.idxmax() == (VIT, f"three seeds averaged, {LONGER}")  # the best of all that were tested
+    starts = recorded.starts()
+    assert list(starts)[:2] == ["MobileNetV2", "ViT-Tiny"]
+    assert starts["ViT-Tiny"] == pytest.approx({"from scratch": 44.0, "frozen": 80.5, "full": 93.583}, abs=1e-3)
+    assert set(starts["nano ViT"]) == {"from scratch", "full"}
+
+
+def test_changes_are_fourteen_with_a_second_look_at_the_best():
+    changes, again = recorded.changes()
+    pd.testing.assert_frame_equal(changes, changes_of_the_vit())
+    assert changes.index[-1] == again.index[0] == "without layer decay"
+    assert again.iloc[0].round(2).tolist() == pytest.approx([1.25, -0.38, 3.0, 2], abs=0.02)
+
+
+def test_parts_are_stems_positions_and_heads():
+    parts = recorded.parts()
+    assert [found.index[0] for found in parts.values()] == ["random", "re-initialised", "MobileNetV2, head alone"]
+    pd.testing.assert_frame_equal(parts["stem, above sum"], above("channels", "sum"))
+    assert all(found["difference"].is_monotonic_increasing for found in list(parts.values())[:2])
+
+
+def test_validation_clips_promised_more_at_each_step_than_the_test_folds_paid():
+    promises = recorded.promises()
+    steps = promises.diff().dropna()
+    assert (steps["validation"] > steps["test"]).all()
+    assert promises["each fold chooses"].round(2).tolist() == [93.75, 94.0, 96.25, 96.5]
+    assert promises.index.tolist() == list(recorded.STEPS.values())
+
+
+def test_what_was_tried_is_all_of_the_trials():
+    tried = recorded.tried()
+    assert tried["of"].sum() == recorded.read("tuning")["correct"].str.len().sum()
+    assert tried.loc[("ViT-Tiny", LONGER)].tolist() == [313, 321]
+    assert (tried["right"] / tried["of"]).is_monotonic_decreasing
+
+
+def test_the_learning_curve_is_that_of_the_rows():
+    curves = recorded.learning_curve()
+    assert list(curves) == ["pretrained", "scratch"]
+    for curve in curves.values():
+        assert list(curve) == [2, 4, 8, 16, 32]
+        assert all(len(folds) == 5 for folds in curve.values())
+    assert curves["pretrained"][2].mean() == pytest.approx(75.75)
+    assert curves["pretrained"][2].mean() > curves["scratch"][32].mean()
+
+
 def test_kept_predictions_are_those_of_the_rows():
     rows = recorded.read("esc10").query("pretrained and variant == 'full' and seed == 0")
-    probabilities, labels = recorded.predictions(rows)
+    probabilities, labels = records.predictions(rows)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
     right = probabilities.argmax(axis=1) == labels
     np.testing.assert_array_equal(right, recorded.correct(rows).flatten())
@@ -256,9 +291,9 @@ def test_kept_predictions_are_those_of_the_rows():
 
 def test_all_kept_predictions_are_those_of_their_rows():
     rows = pd.concat([recorded.read(name) for name in experiments.EXPERIMENTS])
-    rows = rows[[recorded.answers_file(run).exists() for run in rows["run"]]]
+    rows = rows[[records.answers_file(run).exists() for run in rows["run"]]]
     assert rows["run"].nunique() >= 75
-    probabilities, _ = recorded.predictions(rows)
+    probabilities, _ = records.predictions(rows)
     assert len(probabilities) == rows["correct"].str.len().sum()
 
 
@@ -271,39 +306,39 @@ ANSWERS = {
 
 
 def test_answers_are_kept_and_read(folder):
-    recorded.keep(ROW["run"], ANSWERS)
-    found = recorded.answers(ROW["run"])
+    records.keep(ROW["run"], ANSWERS)
+    found = records.answers(ROW["run"])
     assert all(np.array_equal(found[name], ANSWERS[name]) for name in ANSWERS)
-    recorded.append("trial", ROW)
-    probabilities, labels = recorded.predictions(recorded.read("trial"))
+    records.append("trial", ROW)
+    probabilities, labels = records.predictions(recorded.read("trial"))
     assert probabilities.argmax(axis=1).tolist() == [0, 1, 2, 3]
     assert labels.tolist() == [0, 1, 0, 3]
 
 
 @pytest.mark.parametrize("damage", [lambda whole: whole[:-40], lambda whole: whole[:100], lambda whole: b"", None])
 def test_kept_answers_that_cannot_be_read_are_named_with_the_way_out(folder, here, damage):
-    recorded.append("trial", ROW)
-    recorded.keep(ROW["run"], ANSWERS)
+    records.append("trial", ROW)
+    records.keep(ROW["run"], ANSWERS)
     file = folder / "predictions" / "00ff.npz"
     file.write_bytes(damage(file.read_bytes())) if damage else file.unlink()
     way_out = "predictions/00ff.npz cannot be read .*restore it with git, or delete it .* again"
     with pytest.raises(ValueError, match=way_out):
-        recorded.predictions(recorded.read("trial"))
+        records.predictions(recorded.read("trial"))
     if damage:  # where there is none, it is trained
         with pytest.raises(ValueError, match=way_out):
             experiments.train_and_test(experiments.Run("full", kept=True), here, "00ff", here.vit)
 
 
 def test_kept_answers_that_are_not_those_of_the_row_are_refused(folder):
-    recorded.append("trial", ROW)
-    recorded.keep(ROW["run"], ANSWERS | {"labels": np.array([0, 1, 2, 0])})
+    records.append("trial", ROW)
+    records.keep(ROW["run"], ANSWERS | {"labels": np.array([0, 1, 2, 0])})
     with pytest.raises(ValueError, match="00ff.npz has other clips right than the row .*restore it with git"):
-        recorded.predictions(recorded.read("trial"))
+        records.predictions(recorded.read("trial"))
 
 
 def test_the_recorded_vit_is_underconfident():
     rows = recorded.read("esc10").query("pretrained and variant == 'full' and seed == 0")
-    probabilities, labels = recorded.predictions(rows[rows["model"].str.startswith("vit")])
+    probabilities, labels = records.predictions(rows[rows["model"].str.startswith("vit")])
     says, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     assert fine_tuning.bootstrap_interval(says - right)[1] < 0
     assert right[(says >= 0.5) & (says < 0.7)].mean() == pytest.approx(0.8, abs=0.05)
@@ -311,11 +346,11 @@ def test_the_recorded_vit_is_underconfident():
 
 def test_a_seed_that_lacks_a_fold_does_not_count_yet(folder):
     for fold, seed, accuracy in ((1, 0, 0.8), (2, 0, 0.6), (1, 1, 1.0)):
-        recorded.append("trial", ROW | {"fold": fold, "seed": seed, "accuracy": accuracy, "run": f"{fold}{seed}"})
-    recorded.append("trial", ROW | {"variant": "begun", "run": "b"})
+        records.append("trial", ROW | {"fold": fold, "seed": seed, "accuracy": accuracy, "run": f"{fold}{seed}"})
+    records.append("trial", ROW | {"variant": "begun", "run": "b"})
     rows = recorded.read("trial")
     assert recorded.balanced(rows)["run"].tolist() == ["10", "20", "b"]
-    found = recorded.summary(rows).set_index(["runs"])
+    found = records.summary(rows).set_index(["runs"])
     assert found.loc[2, "accuracy"] == pytest.approx(0.7)
     assert found.loc[1, "accuracy"] == 0.75
 
@@ -374,14 +409,14 @@ def test_from_scratch_a_vit_loses_fifty_points_and_a_convnet_nineteen():
     means = rows.groupby([rows["model"].str.split("_").str[0], "pretrained"])["accuracy"].mean()
     assert means["vit", True] - means["vit", False] == pytest.approx(0.50, abs=0.02)
     assert means["mobilenetv2", True] - means["mobilenetv2", False] == pytest.approx(0.187, abs=0.01)
-    nano = recorded.summary(recorded.read("nano"))["accuracy"].droplevel("variant").unstack()
+    nano = records.summary(recorded.read("nano"))["accuracy"].droplevel("variant").unstack()
     gaps = 100 * (nano[True] - nano[False])
     assert round(gaps["convnext_nano_patch4_224"]) == 28
     assert round(gaps["vit_nano_patch16_224"]) == 37
 
 
 def test_two_models_averaged_beat_each_of_them():
-    averaged, members = (recorded.summary(recorded.read(name)) for name in ("averaged", "esc10"))
+    averaged, members = (records.summary(recorded.read(name)) for name in ("averaged", "esc10"))
     line = averaged.loc[(slice(None), True, "averaged"), :].iloc[0]
     members = members.loc[(slice(None), True, "full"), :]
     assert line["folds"] == 5
@@ -393,7 +428,7 @@ def test_two_models_averaged_beat_each_of_them():
 
 
 def test_two_models_averaged_do_as_well_as_people_where_each_fold_chose_for_itself():
-    rows = recorded.summary(recorded.read("nested")).reset_index()
+    rows = records.summary(recorded.read("nested")).reset_index()
     line = rows[rows["model"].str.contains(" + ", regex=False)].iloc[0]
     assert line["folds"] == 5
     assert line["accuracy"] >= 0.957
@@ -401,7 +436,7 @@ def test_two_models_averaged_do_as_well_as_people_where_each_fold_chose_for_itse
 
 
 def test_three_seeds_of_both_averaged_do_as_well_as_people():
-    rows = recorded.summary(recorded.read("averaged")).reset_index()
+    rows = records.summary(recorded.read("averaged")).reset_index()
     rows = rows[(rows["variant"] == "three seeds averaged") & rows["model"].str.contains(" + ", regex=False)]
     if rows.empty or rows["folds"].iloc[0] < 5:
         pytest.skip("not recorded on five folds yet")
@@ -598,14 +633,14 @@ def test_what_validation_clips_chose():
 def test_a_single_model_does_as_well_as_people():
     """Under one recipe, as a mean of five seeds, in less than ten minutes a fold; and where each fold chose for itself."""
     of, averaged = of_pretrained_vit("recipe"), dict(list(recorded.read("averaged").groupby(["variant", "model"])))
-    line = recorded.summary(of[CHOSEN]).iloc[0]
+    line = records.summary(of[CHOSEN]).iloc[0]
     assert (line["folds"], line["seeds"]) == (5, 5)
     assert recorded.percent(line["accuracy"]) == "95.8"
     assert line["accuracy"] >= 0.957
     seeds = of[CHOSEN].groupby("seed")["accuracy"].mean()
     assert [recorded.percent(share) for share in seeds] == ["96.0", "96.3", "96.3", "96.3", "94.0"]
     assert line["minutes"] < 10
-    assert 1.5 < line["minutes"] / recorded.summary(of["without layer decay"]).iloc[0]["minutes"] < 2
+    assert 1.5 < line["minutes"] / records.summary(of["without layer decay"]).iloc[0]["minutes"] < 2
     for seeds, expected in (((0, 1, 2), [2.6, 1.1, 4.2]), ((0, 1, 2, 3, 4), [2.2, 0.7, 3.8])):
         some = of[CHOSEN][of[CHOSEN]["seed"].isin(seeds)]
         gain = [round(100 * share, 1) for share in recorded.compare(some, of["whole recipe"])]
@@ -680,7 +715,7 @@ def test_averages_of_overlapping_vits_cannot_be_told_apart():
 def test_nineteen_models_miss_two_clips_together():
     here, right = session.PROFILES["laptop"], {}
     for member in itertools.chain(*(run.members for run in plans.averaged())):
-        kept = recorded.answers(experiments.settings(member, here)[2])
+        kept = records.answers(experiments.settings(member, here)[2])
         model = member.role, member.variant, member.seed
         right.setdefault(model, {})[member.fold] = kept["logits"].argmax(axis=1) == kept["labels"]
     answers = np.array([np.concatenate([folds[fold] for fold in sorted(folds)]) for folds in right.values()])
@@ -880,11 +915,11 @@ def test_an_experiment_is_made_once_and_goes_on_after_a_stop(here, folder, monke
     monkeypatch.setattr(fine_tuning, "train", lambda *a, **k: trained.append(k["folder"]) or train(*a, **k))
     arguments = ["esc10", "--dataset", "synthetic"]
 
-    append = recorded.append
-    monkeypatch.setattr(recorded, "append", stop_after(1, append))
+    append = records.append
+    monkeypatch.setattr(records, "append", stop_after(1, append))
     with pytest.raises(KeyboardInterrupt):
         experiments.main(arguments)
-    monkeypatch.setattr(recorded, "append", append)
+    monkeypatch.setattr(records, "append", append)
     assert recorded.read("esc10_synthetic")["fold"].tolist() == [1]
     experiments.main(arguments)
     assert recorded.read("esc10_synthetic")["fold"].tolist() == [1, 2]
@@ -931,7 +966,7 @@ def test_a_run_in_work_elsewhere_is_passed_over(here, short, capsys, lock):
 def test_a_row_names_the_device(here, folder, short, monkeypatch):
     run, digest, _ = short
     kept = {"logits": np.eye(2), "labels": np.arange(2), "clips": np.array(20), "rates": np.ones(1)}
-    recorded.keep(digest, kept)
+    records.keep(digest, kept)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA T4")
     run, threads = replace(run, recipe=replace(run.recipe, precision="no")), f"{torch.get_num_threads()} threads"
     for kind, device in {"cpu": "cpu", "mps": "mps", "cuda": "cuda, NVIDIA T4"}.items():
@@ -943,16 +978,16 @@ def test_no_other_process_enters_before_the_row_is_written(here, short, monkeypa
     """Not even by way of an average of which the run is a member."""
     run, digest, trained = short
     monkeypatch.setitem(experiments.EXPERIMENTS, "averaged", lambda: [experiments.Run("both", members=(run,))])
-    append = recorded.append
+    append = records.append
 
     def meanwhile(*row):
-        monkeypatch.setattr(recorded, "append", append)
+        monkeypatch.setattr(records, "append", append)
         for name in ("esc10", "averaged"):
             experiments.main([name, "--dataset", "synthetic"])
         assert experiments.checkpoint_folder(here, digest).exists()
         append(*row)
 
-    monkeypatch.setattr(recorded, "append", meanwhile)
+    monkeypatch.setattr(records, "append", meanwhile)
     experiments.main(["esc10", "--dataset", "synthetic"])
     assert capsys.readouterr().out.count("in work elsewhere, passed over") == 2
     assert len(trained) == 1
@@ -964,7 +999,7 @@ def test_a_row_that_was_written_while_the_lock_was_waited_for_is_not_made_again(
     run, digest, trained = short
 
     def late(*arguments, **how):
-        recorded.append("esc10_synthetic", ROW | {"run": digest})
+        records.append("esc10_synthetic", ROW | {"run": digest})
         return FileLock(*arguments, **how)
 
     monkeypatch.setattr(experiments, "FileLock", late)
@@ -996,7 +1031,7 @@ def test_the_list_says_of_each_kind_of_run_what_is_there_and_what_is_missing(sho
     deit = replace(run, role="deit", variant="frozen", seed=1)
     monkeypatch.setitem(experiments.EXPERIMENTS, "esc10", lambda: [run, *scratch, replace(run, fold=2), deit])
     digest = experiments.settings(scratch[1], replace(session.resolve()[0], dataset="synthetic"))[2]
-    recorded.append("esc10_synthetic", ROW | {"run": digest, "fold": 2})
+    records.append("esc10_synthetic", ROW | {"run": digest, "fold": 2})
     experiments.main(["esc10", "--dataset", "synthetic", "--list"])
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines[-4:] == [
@@ -1035,11 +1070,11 @@ def test_each_fold_uses_what_its_own_validation_clips_chose(folder):
     for (model, fold), accuracies in shares.items():
         for variant, accuracy in zip(plans.WAYS, accuracies, strict=True):
             row = {"model": model, "fold": fold, "variant": variant, "accuracy": accuracy}
-            recorded.append("tuning", ROW | row | {"run": f"{model}{fold}{variant}"})
+            records.append("tuning", ROW | row | {"run": f"{model}{fold}{variant}"})
     others = ({"model": vit, "profile": "gpu"}, {"model": "vit_base", "profile": "gpu"}, {"model": "vit_nano"})
     for other, fold, (best, variant) in itertools.product(others, (1, 2, 3), enumerate(plans.WAYS)):
         row = other | {"fold": fold, "variant": variant, "accuracy": best / 2}  # would choose the recipe
-        recorded.append("tuning", ROW | row | {"run": f"{other}{fold}{variant}"})
+        records.append("tuning", ROW | row | {"run": f"{other}{fold}{variant}"})
     floor, head, recipe = plans.WAYS
     assert [plans.chosen_by_validation("vit", fold) for fold in (1, 2, 3)] == [floor, head, None]
     assert [plans.chosen_by_validation("convnet", fold) for fold in (1, 2, 3)] == [recipe, floor, recipe]
@@ -1052,7 +1087,7 @@ def test_each_fold_uses_what_its_own_validation_clips_chose(folder):
 
     for fold, accuracy in {1: 0.95, 2: 0.85}.items():
         row = {"model": plans.LAPTOP.vit, "fold": fold, "variant": "without layer decay", "accuracy": accuracy}
-        recorded.append("tuning", ROW | row | {"run": f"fourth{fold}"})
+        records.append("tuning", ROW | row | {"run": f"fourth{fold}"})
     chosen = {run.fold: run.members[0] for run in plans.nested() if run.variant.endswith("layer decay too")}
     assert chosen[1].recipe.layer_decay is None
     assert chosen[2].recipe == experiments.RECIPES["vit"]
@@ -1106,7 +1141,7 @@ def stop_after(count, append):
 def test_a_row_names_the_precision_it_was_trained_in(here, folder, short, monkeypatch):
     """Not that of the machine that writes it."""
     run, digest, _ = short
-    recorded.keep(digest, {"logits": np.eye(2), "labels": np.arange(2), "clips": np.array(20), "rates": np.ones(1)})
+    records.keep(digest, {"logits": np.eye(2), "labels": np.arange(2), "clips": np.array(20), "rates": np.ones(1)})
     run = replace(run, recipe=replace(run.recipe, precision="auto"))
     monkeypatch.setattr(devices, "fast_precision", lambda device: "bf16")
     assert experiments.do(run, here, digest, here.vit)["precision"] == "bf16"
@@ -1147,25 +1182,3 @@ def test_the_card_says_what_was_tried():
     for _, rows in recorded.read("tuning").groupby(["model", "variant"]):
         accuracies = rows.sort_values("fold")["accuracy"]
         assert f"| {' | '.join(f'{100 * one:.1f}' for one in accuracies)} |" in card
-
-
-# --- figures -----------------------------------------------------------------------------------------------------------
-
-
-def test_the_figures_of_lesson_05_show_all_that_they_are_given():
-    bars = [(0.35, 0.5, 2), (0.9, 0.95, 78)]
-    axes = figures.plot_calibration(bars, title="").axes[0]
-    assert [bar.get_height() for bar in axes.patches] == [0.5, 0.95]
-    assert [text.get_text() for text in axes.texts] == ["2", "78"]
-    tries = {"pretrained": [[40.0, 60.0], [80.0, 80.0]], "scratch": [[10.0, 10.0], [20.0, 40.0]]}
-    tries = {name: pd.DataFrame(values, index=[2, 4]) for name, values in tries.items()}
-    axes = figures.plot_learning_curve(tries, what="probe", chance=10).axes[0]
-    drawn = {line.get_label(): line.lines[0].get_ydata().tolist() for line in axes.containers}
-    assert drawn == {"pretrained": [50, 80], "scratch": [10, 30]}
-    assert axes.get_title() == "probe: pretrained 50 % at 2, scratch 30 % at 4"
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["2", "4"]
-    curves = {"pretrained": {"loss": [2.0, 1.5], "right": [50.0, 75.0]}, "scratch": {"loss": [2.3], "right": [12.5]}}
-    loss, right = figures.plot_training(curves, epochs=2, chance=10, what="right").axes
-    assert [line.get_ydata().tolist() for line in loss.lines] == [[2.0, 1.5], [2.3]]
-    assert [line.get_ydata().tolist() for line in right.lines[:2]] == [[50.0, 75.0], [12.5]]
-    assert right.get_title() == "right: pretrained 75.0 %, scratch 12.5 %"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from experiments import records
 from helpers import recorded
 from helpers.fine_tuning import bootstrap_interval
 
@@ -43,7 +44,7 @@ def tables() -> str:
     for what, (experiment, variant, model) in BEST.items():
         rows = recorded.read(experiment)
         rows = rows[(rows["variant"] == variant) & (rows["model"] == model)]
-        lines.append(f"| {what} | {_accuracy(rows)} | {recorded.summary(rows)['minutes'].iloc[0]:.0f} |")
+        lines.append(f"| {what} | {_accuracy(rows)} | {records.summary(rows)['minutes'].iloc[0]:.0f} |")
     return "\n".join(lines) + "\n"
 
 
@@ -53,7 +54,7 @@ def _accuracy(rows: pd.DataFrame) -> str:
     Raises:
         ValueError: If there are no rows, or a fold is missing.
     """
-    line = recorded.summary(rows)
+    line = records.summary(rows)
     if len(line) != 1 or line["folds"].iloc[0] != 5:
         raise ValueError(f"a cell of README.md needs one kind of run on five folds, got {len(rows)} rows.")
     line, bounds = line.iloc[0], map(recorded.percent, bootstrap_interval(recorded.by_clip(recorded.balanced(rows))))
