@@ -18,7 +18,7 @@ import timm
 import torch
 from filelock import FileLock, Timeout
 
-from experiments import records
+from experiments import one_fold, records
 from helpers import backbones, devices, fine_tuning, heads, own_sounds, recorded, session, spectrograms
 
 DIGITS = session.esc.PROJECT / "helpers" / "spoken_digits"
@@ -71,7 +71,7 @@ def main() -> None:
                     arguments = {"in_chans": 1, "img_size": tuple(features.shape[2:]), "num_classes": 10}
                     return heads.replace_head(backbones.create(model, here, **arguments), 10)
 
-                history, logits = fine_tuning.train_and_test(
+                history, logits = one_fold.train_and_test(
                     create, features, labels, train, test, recipe, num_classes=10, folder=place
                 )
         except Timeout:
@@ -86,7 +86,7 @@ def main() -> None:
             "variant": variant,
         }
         row |= {"fold": fold, "seed": seed, "epochs": recipe.epochs, "clips": len(train), "profile": here.profile}
-        row |= {"accuracy": round(float(correct.mean()), 6), "correct": recorded.as_letters(correct), "run": digest}
+        row |= {"accuracy": round(float(correct.mean()), 6), "correct": records.as_letters(correct), "run": digest}
         row |= {"minutes": round(float(len(train) * (1 / rates).sum() / 60), 2), "torch": torch.__version__}
         row |= {"clips_per_second": round(float(np.median(rates)), 1), "timm": timm.__version__}
         row |= {"device": f"{session.describe(here.device)}, {torch.get_num_threads()} threads"}

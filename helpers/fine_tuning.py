@@ -95,9 +95,8 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     given = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, "layer_decay": recipe.layer_decay}
     optimizer, known = create_optimizer_v2(inner, "adamw", **given), set(inner.parameters())
     own = [parameter for parameter in model.parameters() if parameter not in known and parameter.requires_grad]
-    matrices, vectors = ([parameter for parameter in own if (parameter.ndim > 1) == large] for large in (True, False))
-    for some, decay in ((matrices, recipe.weight_decay), (vectors, 0.0)):
-        if some:
+    for is_matrix, decay in ((True, recipe.weight_decay), (False, 0.0)):
+        if some := [parameter for parameter in own if (parameter.ndim > 1) == is_matrix]:
             optimizer.add_param_group({"params": some, "weight_decay": decay, "lr_scale": 1.0})
     return optimizer
 
@@ -187,8 +186,7 @@ def train(
         optimizer = make_optimizer(model, recipe)
         scheduler = make_scheduler(optimizer, recipe, num_updates=recipe.epochs * len(loader))
         augment = make_augment(recipe, num_classes=num_classes, std=std)
-        settings = asdict(recipe) | {"precision": accelerator.mixed_precision}
-        settings |= {"num_classes": num_classes, "mean": mean, "std": std}
+        settings = {"precision": accelerator.mixed_precision, "num_classes": num_classes, "mean": mean, "std": std}
         own = {"forward": model.forward} if "forward" in vars(model) else {}
         trained, optimizer, loader = accelerator.prepare(model, optimizer, loader)
         for left in ("forward", "_original_forward", "_is_accelerate_prepared"):
@@ -197,7 +195,8 @@ def train(
         history = []
         with checkpoints.claim(folder, accelerator) as place:
             if place is not None:
-                checkpoints.refuse_other(place, settings | _fingerprints(model, features, labels), accelerator)
+                configuration = asdict(recipe) | settings | _fingerprints(model, features, labels)
+                checkpoints.refuse_other(place, configuration, accelerator)
                 history = checkpoints.resume(accelerator, place)
             for epoch in _progress(range(len(history), recipe.epochs), accelerator):
                 # no draw depends on the epochs before, and no two processes draw the same
@@ -215,32 +214,6 @@ def train(
                 if place is not None:
                     checkpoints.save(accelerator, place, history)
     return history
-
-
-def train_and_test(
-    create: Callable[[], nn.Module],
-    features: Tensor,
-    labels: np.ndarray,
-    train_clips: np.ndarray,
-    test_clips: np.ndarray,
-    recipe: Recipe,
-    *,
-    num_classes: int,
-    folder: Path | None = None,
-) -> tuple[list[dict], Tensor]:
-    """Fine-tune a fresh model on some clips, with their statistics, and test it on others: history and logits (clips, classes).
-
-    Args:
-        create: Makes the model; called after the recipe's seed is set.
-        features, labels: Of all clips, see `train`.
-        train_clips, test_clips: Their places.
-    """
-    features, labels = _pictures(features), _as_numbers(labels)
-    mean, std = spectrograms.fit_statistics(features[train_clips])
-    set_seed(recipe.seed)
-    model, given = create(), {"num_classes": num_classes, "mean": mean, "std": std}
-    history = train(model, features[train_clips], labels[train_clips], recipe, **given, folder=folder)
-    return history, evaluate(model, features[test_clips], mean=mean, std=std)
 
 
 def save_model(model: nn.Module, path: Path | str, notes: dict) -> None:
@@ -292,13 +265,12 @@ def load_model(path: Path | str) -> tuple[nn.Module, spectrograms.LogMel, dict]:
             patches.overlap(model, tuple(notes["stride"]))
         safetensors.load_model(model, path)
     except (SafetensorError, KeyError, TypeError, RuntimeError, AssertionError) as error:
-        raise ValueError(
-            f"{name} holds no model that save_model can give back ({str(error).splitlines()[0]})."
-        ) from error
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{name} holds no model that save_model can give back ({reason}).") from error
     now, then = torch.tensor(_answer(model)), torch.tensor(notes["answer"])
-    rounding = 1e-2 * (then[0] - then[1]).abs().max() + 1e-4 * then.abs().max()
-    if not (now - then).abs().max() <= rounding:
-        raise ValueError(f"{name} gives back another model, which answers up to {(now - then).abs().max():.2g} apart.")
+    apart, rounding = (now - then).abs().max(), 1e-2 * (then[0] - then[1]).abs().max() + 1e-4 * then.abs().max()
+    if not apart <= rounding:
+        raise ValueError(f"{name} gives back another model, which answers up to {apart:.2g} apart.")
     return model.eval(), log_mel, notes
 
 
@@ -348,20 +320,15 @@ def _pictures(features) -> Tensor:
 def _checked(labels: Tensor | np.ndarray, features: Tensor, num_classes: int) -> Tensor:
     """Labels as whole numbers, one for each clip, and clips whose values are numbers; ValueError for anything else."""
     given = _as_numbers(labels)
-    labels = given.long()
-    if labels.shape != (len(features),) or not len(labels):
-        raise ValueError(
-            f"labels must be one for each of the {len(features)} clips, at least one, got shape {tuple(labels.shape)}."
-        )
+    labels, clips = given.long(), len(features)
+    if labels.shape != (clips,) or not clips:
+        raise ValueError(f"labels must be one for each of the {clips} clips, at least one, got {tuple(labels.shape)}.")
     if (labels != given).any():
         raise ValueError(f"labels must be whole numbers, got {given[labels != given][0].item():g}.")
     if labels.min() < 0 or labels.max() >= num_classes:
         raise ValueError(f"labels must be 0 to {num_classes - 1}, got {labels.min().item()} to {labels.max().item()}.")
-    bad = torch.nonzero(~features.flatten(1).isfinite().all(dim=1)).flatten().tolist()
-    if bad:
-        raise ValueError(
-            f"Clips {bad[:8]} of features hold values that are not finite: compute them anew, or leave them out."
-        )
+    if bad := torch.nonzero(~features.flatten(1).isfinite().all(dim=1)).flatten().tolist():
+        raise ValueError(f"Clips {bad[:8]} of features hold values that are not finite: leave them out.")
     return labels
 
 
@@ -374,11 +341,8 @@ def _check_settings(model: nn.Module, recipe: Recipe, num_classes: int) -> None:
             raise ValueError(f"{name} must be 0 to {most}, got {value}.")
     if any(getattr(part, "distilled_training", False) for part in model.modules()):
         raise ValueError("The model gives a pair of logits in training: call set_distilled_training(False) on it.")
-    outputs = getattr(model, "num_classes", num_classes)
-    if outputs != num_classes:
-        raise ValueError(
-            f"The model has {outputs} outputs for {num_classes} classes: create it with num_classes={num_classes}."
-        )
+    if (outputs := getattr(model, "num_classes", num_classes)) != num_classes:
+        raise ValueError(f"The model has {outputs} outputs for {num_classes} classes: create it with {num_classes=}.")
 
 
 def _check_statistics(mean: float, std: float) -> None:
@@ -388,10 +352,9 @@ def _check_statistics(mean: float, std: float) -> None:
 
 def _check_weights(model: nn.Module, epoch: int) -> None:
     """A loss may be finite when the gradient is not: such weights go into no checkpoint."""
-    bad = [name for name, weight in model.state_dict().items() if not weight.isfinite().all()]
-    if bad:
+    if bad := [name for name, weight in model.state_dict().items() if not weight.isfinite().all()]:
         raise FloatingPointError(
-            f"After epoch {epoch + 1}, {bad[0]} is not finite. Lower lr; the last checkpoint stays."
+            f"After epoch {epoch + 1}, {bad[0]} is not finite: lower lr, the last checkpoint stays."
         )
 
 

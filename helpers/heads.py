@@ -1,5 +1,7 @@
 """Lesson 04: new heads on pretrained models, DeiT's two heads, and what frozen features are worth."""
 
+from numbers import Integral
+
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
@@ -20,28 +22,24 @@ def replace_head(model: nn.Module, num_classes: int) -> nn.Module:
     architecture does when it is built, `reset_classifier` as `nn.Linear` does.
 
     Args:
-        model: A timm model. It is changed in place: DeiT gets two heads, any other model one.
+        model: A timm model. It is changed in place and returned: DeiT gets two heads, any other model one.
         num_classes: Outputs of each new head, at least 1.
-    Returns:
-        The same model.
     Raises:
-        TypeError: If `model` has no `reset_classifier`, or `num_classes` is not an integer.
-        ValueError: If `num_classes` is below 1.
+        TypeError: If `model` is not timm's.
+        ValueError: If `num_classes` is no whole number from 1.
     Source: ViT, arXiv:2010.11929, section 3.2: "a zero-initialized D × K feedforward layer".
     """
     if not hasattr(model, "reset_classifier"):
         raise TypeError(f"model must be a timm model with reset_classifier, got {type(model).__name__}")
-    if isinstance(num_classes, bool) or not isinstance(num_classes, (int, np.integer)):
-        raise TypeError(f"num_classes must be an integer, got {num_classes!r}")
-    if num_classes < 1:
-        raise ValueError(
-            f"num_classes must be at least 1, got {num_classes}; embed(model, x) gives features without a head"
-        )
+    if isinstance(num_classes, bool) or not isinstance(num_classes, Integral) or num_classes < 1:
+        raise ValueError(f"num_classes must be a whole number from 1, got {num_classes!r}")
     model.reset_classifier(int(num_classes))
-    for layer in _classifiers(model).modules():
-        if isinstance(layer, (nn.Linear, nn.Conv2d)):  # LeViT's heads hold a norm besides
-            for parameter in layer.parameters():
-                nn.init.zeros_(parameter)
+    heads = model.get_classifier()
+    for head in heads if isinstance(heads, (tuple, list)) else [heads]:
+        for layer in head.modules():
+            if isinstance(layer, (nn.Linear, nn.Conv2d)):  # LeViT's heads hold a norm besides
+                for parameter in layer.parameters():
+                    nn.init.zeros_(parameter)
     return model
 
 
@@ -70,32 +68,38 @@ def embed(model: nn.Module, x: Tensor, batch_size: int = 32, *, pool: str | None
         x: Inputs of shape (clips, in_chans, height, width), standardised; float16 is converted batch by batch.
         batch_size: Clips at once.
         pool: None for the model's own pooling (class token, mean of DeiT's two tokens, average of a ConvNet's map);
-            "token" for the class token, "avg" for the mean over places, without the prefix tokens.
+            "avg" for the mean over places, without the prefix tokens.
     Returns:
         float32 features of shape (clips, dim), on the CPU.
     Raises:
-        ValueError: If `x` is not 4-D or has no clips, if `pool` is unknown, or if the model has no class token to give.
+        ValueError: If `x` is not 4-D or has no clips, if `pool` is unknown, or if the model gives no single map to average.
     """
     if x.ndim != 4 or not len(x):
         raise ValueError(f"x must be (clips, in_chans, height, width) with at least one clip, got {tuple(x.shape)}")
-    if pool not in (None, "token", "avg"):
-        raise ValueError(f"pool must be None, 'token' or 'avg', got {pool!r}")
-    if pool == "token" and getattr(model, "cls_token", None) is None:
-        raise ValueError(
-            f"{type(model).__name__} has no class token; take pool='avg' or the model's own pooling, pool=None"
-        )
-    parameter, training = next(model.parameters()), model.training
-    batches = x.split(batch_size)
+    if pool not in (None, "avg"):
+        raise ValueError(f"pool must be None or 'avg', got {pool!r}")
+    parameter, training, features = next(model.parameters()), model.training, []
     model.eval()
     try:
         with torch.inference_mode():
-            features = [
-                _pool(model, model.forward_features(batch.to(parameter)), pool).float().cpu()
-                for batch in tqdm(batches, desc="frozen features", unit="batch", delay=2, leave=False)
-            ]
+            for batch in tqdm(x.split(batch_size), desc="frozen features", unit="batch", delay=2, leave=False):
+                found = model.forward_features(batch.to(parameter))
+                pooled = _average(model, found) if pool else model.forward_head(found, pre_logits=True)
+                features.append(pooled.float().cpu())
     finally:
         model.train(training)
     return torch.cat(features)
+
+
+def _average(model: nn.Module, features: Tensor) -> Tensor:
+    """Mean over the places of what `forward_features` gives, tokens or a map: (batch, dim)."""
+    prefix = getattr(model, "num_prefix_tokens", None)
+    if not isinstance(features, Tensor) or features.ndim == 3 and prefix is None:  # VOLO hides a class token in it
+        name = type(model).__name__
+        raise ValueError(f"{name} gives no single map to average; take the model's own pooling, pool=None")
+    if features.ndim == 3:  # (batch, tokens, dim)
+        return features[:, prefix:].mean(dim=1)
+    return features.mean(dim=(1, 2) if getattr(model, "output_fmt", "NCHW") == "NHWC" else (2, 3))
 
 
 def linear_probe(features: Tensor, labels, folds) -> np.ndarray:
@@ -107,7 +111,7 @@ def linear_probe(features: Tensor, labels, folds) -> np.ndarray:
         features: (clips, dim).
         labels, folds: Class and fold of each clip, (clips,).
     Returns:
-        Accuracies, one per fold in ascending order of the folds.
+        Accuracies, in ascending order of the folds.
     Raises:
         ValueError: If the lengths differ, a value is not finite, there is one fold only, or a fold lacks a class.
     """
@@ -124,47 +128,15 @@ def nearest_neighbours(features: Tensor, labels, folds, n_neighbors: int = 5) ->
 
     Nothing is trained: it asks whether clips of one class lie together. Arguments, result and errors as `linear_probe`.
     """
-    if n_neighbors < 1:
-        raise ValueError(f"n_neighbors must be at least 1, got {n_neighbors}")
     answers = _answers(KNeighborsClassifier(n_neighbors, metric="cosine"), features, labels, folds)
     return _by_fold(answers, labels, folds)
-
-
-def _classifiers(model: nn.Module) -> nn.ModuleList:
-    """All heads of a timm model, one or several."""
-    heads = model.get_classifier()
-    return nn.ModuleList(heads if isinstance(heads, (tuple, list)) else [heads])
-
-
-def _pool(model: nn.Module, features: Tensor, pool: str | None) -> Tensor:
-    """From what `forward_features` gives, tokens or a map, to (batch, dim)."""
-    if pool is None:
-        return model.forward_head(features, pre_logits=True)
-    if pool == "token":
-        return features[:, 0]
-    if not isinstance(features, Tensor) or features.ndim == 3 and features.shape[1] <= _num_prefix_tokens(model):
-        raise ValueError(
-            f"{type(model).__name__} gives no single map to average; take the model's own pooling, pool=None"
-        )
-    if features.ndim == 3:  # (batch, tokens, dim)
-        return features[:, _num_prefix_tokens(model) :].mean(dim=1)
-    places = (1, 2) if getattr(model, "output_fmt", "NCHW") == "NHWC" else (2, 3)
-    return features.mean(dim=places)
-
-
-def _num_prefix_tokens(model: nn.Module) -> int:
-    """As timm says, or where it does not (VOLO, PiT, CoaT) as many as the last class token's table holds."""
-    tables = [table for name, table in model.named_parameters() if "cls_token" in name]
-    return getattr(model, "num_prefix_tokens", tables[-1].shape[1] if tables else 0)
 
 
 def _answers(classifier, features, labels, folds) -> np.ndarray:
     features, labels, folds = (np.asarray(values) for values in (features, labels, folds))
     if features.ndim != 2 or not len(features) == len(labels) == len(folds):
-        raise ValueError(
-            f"features (clips, dim), labels and folds must have one row per clip, got shapes "
-            f"{features.shape}, {labels.shape}, {folds.shape}"
-        )
+        shapes = f"{features.shape}, {labels.shape}, {folds.shape}"
+        raise ValueError(f"features (clips, dim), labels and folds must have one row per clip, got shapes {shapes}")
     if not np.isfinite(features).all():
         raise ValueError(f"features must be finite, got {(~np.isfinite(features)).sum()} values that are not")
     names, fold_index = np.unique(folds, return_inverse=True)

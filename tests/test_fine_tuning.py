@@ -25,6 +25,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from timm.models import get_model_input_config
 
+from experiments import one_fold
 from helpers import backbones, checkpoints, devices, explorers, fine_tuning, heads, patches
 
 RUN = Path(__file__).with_name("fine_tuning_run.py")
@@ -434,18 +435,9 @@ def test_a_last_batch_of_one_is_named_where_batch_norm_can_do_nothing_with_it():
 def test_labels_may_be_a_filtered_column_and_no_names():
     features, labels = small_sounds()
     column = pd.Series(labels.numpy(), index=range(100, 124))
-    one, other = small_vit(0.0), small_vit(0.0)
-    clips_of_it = np.arange(0, 24, 2)
-    given = {
-        "train_clips": clips_of_it,
-        "test_clips": clips_of_it,
-        "recipe": replace(RECIPE, epochs=1),
-        "num_classes": 3,
-    }
-    fine_tuning.train_and_test(lambda: one, features, column, **given)
-    fine_tuning.train_and_test(lambda: other, features, labels, **given)
-    equal(one.state_dict(), other.state_dict())
     model, _ = train(replace(RECIPE, epochs=1), features=features.numpy(), labels=column)
+    other, _ = train(replace(RECIPE, epochs=1), features=features, labels=labels)
+    equal(model.state_dict(), other.state_dict())
     logits = fine_tuning.evaluate(model, features.numpy(), mean=0.0, std=1.0)
     assert torch.equal(logits, fine_tuning.evaluate(model, features, mean=0.0, std=1.0))
     with pytest.raises(ValueError, match="labels must be whole numbers, got dog"):
@@ -621,7 +613,7 @@ def test_a_model_is_trained_on_some_clips_with_their_statistics_and_tested_on_ot
 
     monkeypatch.setattr(fine_tuning, "train", watched)
     model = small_vit()
-    history, logits = fine_tuning.train_and_test(
+    history, logits = one_fold.train_and_test(
         lambda: model, features, labels, train_clips, test_clips, replace(RECIPE, epochs=1), num_classes=3
     )
     ((some, its_labels, given),) = seen
