@@ -37,35 +37,24 @@ from helpers import esc, patches
 NANO = Path(__file__).parent / "nano"
 
 
-def _cfg(architecture: str, **entries) -> dict:
-    return dict(
-        file=str(NANO / f"{architecture}.safetensors"),
-        input_size=(3, 224, 224),
-        num_classes=1000,
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
-        crop_pct=1.0,
-        license="apache-2.0",
-        **entries,
-    )
-
-
+CFGS = {
+    "vit_nano_patch16_224": dict(fixed_input_size=True, first_conv="patch_embed.proj", classifier="head"),
+    "deit_nano_distilled_patch16_224": dict(
+        fixed_input_size=True, first_conv="patch_embed.proj", classifier=("head", "head_dist")
+    ),
+    "convnext_nano_patch4_224": dict(pool_size=(7, 7), first_conv="stem.0", classifier="head.fc"),
+}
+HALF = (0.5, 0.5, 0.5)
+SHARED = dict(input_size=(3, 224, 224), num_classes=1000, mean=HALF, std=HALF, crop_pct=1.0, license="apache-2.0")
 default_cfgs = generate_default_cfgs(
     {
-        "vit_nano_patch16_224.tiny_imagenet": _cfg(
-            "vit_nano_patch16_224", fixed_input_size=True, first_conv="patch_embed.proj", classifier="head"
-        ),
-        "deit_nano_distilled_patch16_224.tiny_imagenet": _cfg(
-            "deit_nano_distilled_patch16_224",
-            fixed_input_size=True,
-            first_conv="patch_embed.proj",
-            classifier=("head", "head_dist"),
-        ),
-        "convnext_nano_patch4_224.tiny_imagenet": _cfg(
-            "convnext_nano_patch4_224", pool_size=(7, 7), first_conv="stem.0", classifier="head.fc"
-        ),
+        f"{name}.tiny_imagenet": SHARED | entries | {"file": str(NANO / f"{name}.safetensors")}
+        for name, entries in CFGS.items()
     }
 )
+VIT = dict(patch_size=16, embed_dim=192, depth=4, num_heads=3)
+VIT_FEATURES = dict(out_indices=3, feature_cls="getter")
+CONVNEXT_FEATURES = dict(out_indices=(0, 1, 2, 3), flatten_sequential=True)
 
 
 def _in_float32(state_dict: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
@@ -74,40 +63,33 @@ def _in_float32(state_dict: dict[str, Tensor], model: nn.Module) -> dict[str, Te
     return checkpoint_filter_fn(state_dict, model) if isinstance(model, VisionTransformer) else state_dict
 
 
-def _nano(model_class: type[nn.Module], architecture: str, pretrained: bool, **arguments) -> nn.Module:
-    file = NANO / f"{architecture}.safetensors"
-    if pretrained and (fault := _fault(file, architecture)):
-        raise OSError(
-            f"helpers/nano/{file.name} {fault}: restore it with `git checkout -- helpers/nano/{file.name}`, "
-            "or download the project again"
-        )
-    return build_model_with_cfg(model_class, architecture, pretrained, pretrained_filter_fn=_in_float32, **arguments)
+def _nano(model_class: type[nn.Module], name: str, pretrained: bool, features: dict, **arguments) -> nn.Module:
+    file = NANO / f"{name}.safetensors"
+    if pretrained and (fault := _fault(file, name)):
+        way_out = f"restore it with `git checkout -- helpers/nano/{file.name}`, or download the project again"
+        raise OSError(f"helpers/nano/{file.name} {fault}: {way_out}")
+    arguments |= {"feature_cfg": dict(features), "pretrained_filter_fn": _in_float32}
+    return build_model_with_cfg(model_class, name, pretrained, **arguments)
 
 
 @register_model
 def vit_nano_patch16_224(pretrained: bool = False, **kwargs) -> VisionTransformer:
     """ViT-Tiny's width and patches, 4 of its 12 blocks, 2.2 million parameters."""
-    arguments = dict(patch_size=16, embed_dim=192, depth=4, num_heads=3) | kwargs
-    features = dict(out_indices=arguments.pop("out_indices", 3), feature_cls="getter")
-    return _nano(VisionTransformer, "vit_nano_patch16_224", pretrained, feature_cfg=features, **arguments)
+    return _nano(VisionTransformer, "vit_nano_patch16_224", pretrained, VIT_FEATURES, **VIT | kwargs)
 
 
 @register_model
 def deit_nano_distilled_patch16_224(pretrained: bool = False, **kwargs) -> VisionTransformerDistilled:
     """The same with a distillation token and a second head, 2.4 million parameters."""
-    arguments = dict(patch_size=16, embed_dim=192, depth=4, num_heads=3) | kwargs
-    features = dict(out_indices=arguments.pop("out_indices", 3), feature_cls="getter")
-    return _nano(
-        VisionTransformerDistilled, "deit_nano_distilled_patch16_224", pretrained, feature_cfg=features, **arguments
-    )
+    name = "deit_nano_distilled_patch16_224"
+    return _nano(VisionTransformerDistilled, name, pretrained, VIT_FEATURES, **VIT | kwargs)
 
 
 @register_model
 def convnext_nano_patch4_224(pretrained: bool = False, **kwargs) -> ConvNeXt:
     """A ConvNeXt of stages (2, 2, 4, 2) and widths (32, 64, 128, 256), 2.2 million parameters."""
-    arguments = dict(depths=(2, 2, 4, 2), dims=(32, 64, 128, 256)) | kwargs
-    features = dict(out_indices=(0, 1, 2, 3), flatten_sequential=True)
-    return _nano(ConvNeXt, "convnext_nano_patch4_224", pretrained, feature_cfg=features, **arguments)
+    sizes = dict(depths=(2, 2, 4, 2), dims=(32, 64, 128, 256))
+    return _nano(ConvNeXt, "convnext_nano_patch4_224", pretrained, CONVNEXT_FEATURES, **sizes | kwargs)
 
 
 # -------------------------------------------------------------------------------------------------- a model by its name
@@ -138,9 +120,7 @@ def create(name: str, session, *, pretrained: bool = True, **timm_arguments) -> 
         return _create_from(file, get_arch_name(name), timm_arguments)
     if not is_model_pretrained(name):
         tags = ", ".join(timm.list_pretrained(f"{get_arch_name(name)}.*")) or "none of its kind has any"
-        raise ValueError(
-            f"timm knows no pretrained weights for {name!r} ({tags}): use pretrained=False or another name"
-        )
+        raise ValueError(f"timm knows no weights for {name!r} ({tags}): use pretrained=False or another name")
     if not locate(name, None):  # at once, and not after the hub's many attempts
         raise OSError(
             f"the weights of {name!r} are not in the hub's cache and the hub does not answer: connect to it and start the "
@@ -151,11 +131,8 @@ def create(name: str, session, *, pretrained: bool = True, **timm_arguments) -> 
         return _build(name, True, **timm_arguments)
     except SafetensorError as error:
         repo, _, _ = get_pretrained_cfg(name).hf_hub_id.partition("@")
-        folder = repo_folder_name(repo_id=repo, repo_type="model")
-        raise OSError(
-            f"the weights of {name!r} in the hub's cache are damaged ({error}): remove the folder {folder} there, and they "
-            "are downloaded again"
-        ) from error
+        way_out = f"remove the folder {repo_folder_name(repo_id=repo, repo_type='model')} there"
+        raise OSError(f"the weights of {name!r} in the hub's cache are damaged ({error}): {way_out}") from error
 
 
 def locate(name: str, folder: Path | None) -> str | None:
@@ -207,10 +184,8 @@ def _stems_of_ours(name: str, pretrained: bool, arguments: dict) -> list[str]:
     stems = {stem: modules.get(stem) for stem in ([names] if isinstance(names, str) else names)}
     for stem in stems.values():
         if pretrained and isinstance(stem, nn.Conv2d) and stem.in_channels != model.in_chans > 1:
-            raise ValueError(
-                f"in_chans must be 1 or 3 for {name!r}, whose stem takes blocks of pixels, got {model.in_chans}: "
-                "timm would draw it anew"
-            )
+            fault = f"in_chans must be 1 or 3 for {name!r}, whose stem takes blocks of pixels, got {model.in_chans}"
+            raise ValueError(f"{fault}: timm would draw it anew")
     return [stem for stem, module in stems.items() if isinstance(module, (nn.Linear, *patches.STANDARDIZING))]
 
 
@@ -249,9 +224,8 @@ def _local_file(name: str, folder: Path | None) -> Path | None:
         cfg = get_pretrained_cfg(architecture)
         files = [file for file in files if cfg and file.name == f"{architecture}.{cfg.tag}.safetensors"] or files
     if len(files) > 1:
-        raise ValueError(
-            f"name one of {', '.join(file.stem for file in files)}: $VISION_WEIGHTS holds several for {name!r}"
-        )
+        stems = ", ".join(file.stem for file in files)
+        raise ValueError(f"$VISION_WEIGHTS holds several files for {name!r}: name one of {stems}")
     return files[0] if files else None
 
 
@@ -261,9 +235,7 @@ def _extra(file: Path) -> dict:
     try:
         return json.loads(beside.read_text(encoding="utf-8")) if beside.exists() else {}
     except ValueError as error:
-        raise ValueError(
-            f"$VISION_WEIGHTS/{beside.name} is no valid json ({error}): correct it or copy it again"
-        ) from None
+        raise ValueError(f"$VISION_WEIGHTS/{beside.name} is no valid json ({error}): copy it again") from None
 
 
 def _fault(file: Path, architecture: str, **arguments) -> str:
@@ -277,18 +249,14 @@ def _fault(file: Path, architecture: str, **arguments) -> str:
     except (OSError, SafetensorError) as error:
         return f"is missing or damaged ({type(error).__name__})"
     with torch.device("meta"):
-        expected = {
-            name: tuple(value.shape)
-            for name, value in timm.create_model(architecture, **arguments).state_dict().items()
-        }
+        weights = timm.create_model(architecture, **arguments).state_dict()
+    expected = {name: tuple(value.shape) for name, value in weights.items()}
     differing = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
     if not differing:
         return ""
-    name = differing[0]
-    return (
-        f"does not hold {architecture}: {len(differing)} tensors differ, the first is {name}, "
-        f"{found.get(name, 'absent')} instead of {expected.get(name, 'absent')}"
-    )
+    first = differing[0]
+    held, expected = found.get(first, "absent"), expected.get(first, "absent")
+    return f"does not hold {architecture}: {len(differing)} tensors differ, {first} is {held} instead of {expected}"
 
 
 def _is_cached(hub_id: str) -> bool:

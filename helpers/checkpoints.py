@@ -31,8 +31,8 @@ def save(accelerator: Accelerator, folder: Path, rows: list[dict]) -> None:
     part, whole = folder / f"epoch_{len(rows):03d}.part", folder / f"epoch_{len(rows):03d}"
     try:
         if accelerator.is_main_process:
-            for leftover in (part, whole):  # of a run that was killed, or a checkpoint found damaged
-                _remove(leftover)
+            _remove(part)  # of a run that was killed
+            _remove(whole)  # found damaged
         accelerator.wait_for_everyone()
         accelerator.save_state(str(part))
         accelerator.wait_for_everyone()
@@ -43,8 +43,8 @@ def save(accelerator: Accelerator, folder: Path, rows: list[dict]) -> None:
     except (OSError, RuntimeError, SafetensorError) as error:  # what each library makes of a full disk
         shutil.rmtree(part, ignore_errors=True)
         raise OSError(
-            f"The checkpoint of epoch {len(rows)} cannot be written to {folder} ({error}): make room or set RUNS to another folder, "
-            "then start again; training goes on from the epoch before."
+            f"The checkpoint of epoch {len(rows)} cannot be written to {folder} ({error}): make room or set RUNS to another "
+            "folder, then start again; training goes on from the epoch before."
         ) from error
     if accelerator.is_main_process:
         for old in found(folder)[KEEP:]:
@@ -68,9 +68,8 @@ def resume(accelerator: Accelerator, folder: Path) -> list[dict]:
             try:
                 accelerator.load_state(str(checkpoint))
             except UnpicklingError as error:  # torch's, which loads numbers alone
-                raise ValueError(
-                    f"{checkpoint.name} holds more than numbers, so it was not written here: choose another folder than {folder}."
-                ) from error
+                foreign = f"{checkpoint.name} holds more than numbers, so it was not written here"
+                raise ValueError(f"{foreign}: choose another folder than {folder}.") from error
             return _read(checkpoint / HISTORY)["rows"]
         accelerator.print(f"{checkpoint.name} is damaged: it is removed, and an earlier one tried.")
         if accelerator.is_main_process:  # a later save would take it for the newest
@@ -87,7 +86,7 @@ def found(folder: Path) -> list[Path]:
 
 
 def begun_with(folder: Path, setting: str):
-    """The value of a setting in the configuration of the checkpoints in `folder`; None where there are none, or it is not said."""
+    """The value of a setting in the configuration of the checkpoints in `folder`, or None."""
     with suppress(OSError, ValueError):
         if found(folder):
             return _read(folder / CONFIGURATION).get(setting)
@@ -112,9 +111,8 @@ def claim(folder: Path | str | None, accelerator: Accelerator) -> Iterator[Path 
         if accelerator.is_main_process:
             lock.acquire()
     except Timeout:
-        raise BlockingIOError(
-            f"Another process is training in {folder}: wait for it, or choose another folder; if there is none, delete {lock.lock_file}."
-        ) from None
+        way_out = f"wait for it, or choose another folder; if there is none, delete {lock.lock_file}"
+        raise BlockingIOError(f"Another process is training in {folder}: {way_out}.") from None
     except OSError as error:
         raise OSError(f"{folder} takes no checkpoints ({error}): choose another folder, or set RUNS to one.") from error
     try:
@@ -139,17 +137,14 @@ def refuse_other(folder: Path, configuration: dict, accelerator: Accelerator) ->
     try:
         before = _read(file)
     except (OSError, ValueError):
-        raise ValueError(
-            f"{folder} holds checkpoints, but its {file.name} is missing or damaged: choose another folder, or delete it."
-        ) from None
+        fault = f"but its {file.name} is missing or damaged"
+        raise ValueError(f"{folder} holds checkpoints, {fault}: choose another folder, or delete it.") from None
     names = sorted(before.keys() | configuration.keys())
-    different = [name for name in names if before.get(name) != configuration.get(name)]
-    if different:
+    if different := [name for name in names if before.get(name) != configuration.get(name)]:
         said = "; ".join(f"{name} was {before.get(name)!r}, is {configuration.get(name)!r}" for name in different)
         anew = "create the model anew after the same seed to go on, " if different == ["start"] else ""
-        raise ValueError(
-            f"{folder} holds checkpoints of another configuration ({said}): {anew}choose another folder, or delete it."
-        )
+        fault = f"{folder} holds checkpoints of another configuration ({said})"
+        raise ValueError(f"{fault}: {anew}choose another folder, or delete it.")
 
 
 def _sums(folder: Path) -> dict[str, str]:
@@ -174,10 +169,7 @@ def _read(file: Path) -> dict:
 
 def _remove(path: Path) -> None:
     """Whatever stands in a checkpoint's place: a folder, or a file, or a link."""
-    try:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-    except OSError as error:
-        raise OSError(f"{path} cannot be removed ({error}): remove it by hand, or choose another folder.") from error
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

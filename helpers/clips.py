@@ -33,7 +33,6 @@ from helpers import decode, esc, synthetic
 DATA_SETS = ("synthetic", *esc.ARCHIVES)
 PLACES = {
     "generated": "generated",
-    "root": "from the folder given",
     "AUDIO_DATA": "from $AUDIO_DATA",
     "cache": "from the cache",
     "network": "downloaded",
@@ -83,7 +82,7 @@ def fix_length(waveform: Tensor, num_samples: int, mode: str = "repeat") -> Tens
     """
     if not isinstance(num_samples, Integral) or num_samples < 1:
         raise ValueError(
-            f"num_samples must be a whole number from 1, such as round(seconds * sample_rate), got {num_samples}."
+            f"num_samples must be a whole number, such as round(seconds * sample_rate), got {num_samples}."
         )
     waveform = torch.as_tensor(waveform)
     if waveform.numel() == 0:
@@ -152,9 +151,8 @@ class Clips:
         """Indices (train, test) for one official fold; ValueError for a fold that is none, or shares a recording with another."""
         in_folds = self.table.groupby("recording")["fold"].nunique()
         if leaks := in_folds.index[in_folds > 1].tolist():
-            raise ValueError(
-                f"Each recording must lie in one fold, but {len(leaks)} lie in several, such as {leaks[0]}: move its clips."
-            )
+            lie = f"{len(leaks)} lie in several, such as {leaks[0]}"
+            raise ValueError(f"Each recording must lie in one fold, but {lie}: move its clips.")
         folds = sorted(self.table["fold"].unique().tolist())
         if test_fold not in folds:
             raise ValueError(f"test_fold must be one of {folds}, got {test_fold!r}.")
@@ -170,28 +168,25 @@ class Clips:
         return train[inner], train[validation]
 
 
-def load(name: str, *, sample_rate: int = 16_000, root: Path | str | None = None, cache: Path | None = None) -> Clips:
+def load(name: str, *, sample_rate: int = 16_000) -> Clips:
     """Load a data set with all its waveforms, decoded once and then shared through a memory-mapped file.
 
     Args:
         name: "synthetic", "esc10" or "esc50".
         sample_rate: Of the waveforms, in Hz.
-        root: Parent of `esc10/` and `esc50/`, instead of `$AUDIO_DATA`; relative ones start at the project.
-        cache: Folder for downloads and waveforms, instead of `cache_folder()`.
-
     Raises:
         ValueError: If the name or the sample rate is not one.
         OSError: If the data cannot be had, or is not as published.
     """
     _check_name(name)
     _check_rate(sample_rate)
-    cache = cache_folder() if cache is None else Path(cache)
+    cache = cache_folder()
     if name == "synthetic":
         place, folder, table = "generated", None, synthetic.table()
         version = Path(synthetic.__file__)
         bark = int(np.flatnonzero(table["path"] == synthetic.BARK)[0])
     else:
-        place, folder = esc.find(name, root=root, cache=cache)
+        place, folder = esc.find(name, cache)
         folder = folder or esc.download(name, cache)
         table = esc.table(name, folder)
         version = esc.manifest(name, folder)
@@ -219,7 +214,7 @@ def locate(name: str) -> str | None:
     _check_name(name)
     if name == "synthetic":
         return "generated"
-    place, _ = esc.find(name, root=None, cache=cache_folder())
+    place, _ = esc.find(name, cache_folder())
     return None if place == "network" and not esc.obtainable(name, cache_folder()) else place
 
 

@@ -16,10 +16,7 @@ from helpers import session
 
 
 def fast_precision(device: torch.device) -> str:
-    """The precision that is fast on a device: "bf16" where it multiplies that faster, a CPU too; "fp16" on older GPUs (T4).
-
-    "no" (float32) for the rest.
-    """
+    """What is fast on a device: "bf16" where it multiplies that faster, a CPU too; "fp16" on older GPUs (T4); else "no"."""
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     return "bf16" if device.type == "cpu" and bf16_gain() > 1.2 else "no"
@@ -83,16 +80,13 @@ def accelerated(*, precision: str, begun: str | None, batch_size: int, seed: int
     state.clear()
     try:
         cpu = bool(session.cuda_fault())
-        process = Accelerator(
-            mixed_precision="no", cpu=cpu
-        )  # to see where we are, whatever precision the environment names
+        # To see where we are, whatever precision the environment names.
+        process = Accelerator(mixed_precision="no", cpu=cpu)
         if precision == "auto":  # the first process looks and decides for all
             found = (begun or fast_precision(process.device)) if process.is_main_process else None
             precision = broadcast_object_list([found])[0]
         if precision == "fp16" and process.device.type == "cpu":
-            raise ValueError(
-                'precision "fp16" needs a GPU, Accelerate trains in float32 without: choose "bf16" or "no", and another folder.'
-            )
+            raise ValueError('precision "fp16" needs a GPU: choose "bf16" or "no", and another folder.')
         state.clear()
         # The order of the clips is drawn from seed + epoch: another seed has the same orders, some epochs earlier or later.
         batches = DataLoaderConfiguration(split_batches=True, use_seedable_sampler=True, data_seed=seed)
@@ -102,16 +96,14 @@ def accelerated(*, precision: str, begun: str | None, batch_size: int, seed: int
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise
-        raise ValueError(
-            f"The last batch has one clip, of which batch norm makes no statistics: choose another batch_size than {batch_size}."
-        ) from error
+        fault = "The last batch has one clip, of which batch norm makes no statistics"
+        raise ValueError(f"{fault}: choose another batch_size than {batch_size}.") from error
     except (RuntimeError, MemoryError) as error:
         windows = "not enough memory" in str(error)  # what PyTorch says there; Accelerate does not know it
         if not (isinstance(error, MemoryError) or windows or should_reduce_batch_size(error)):
             raise
-        raise MemoryError(
-            f"A batch of {batch_size} clips does not fit into memory: halve batch_size, and lr with it."
-        ) from error
+        fault = f"A batch of {batch_size} clips does not fit into memory"
+        raise MemoryError(f"{fault}: halve batch_size, and lr with it.") from error
     finally:
         state.clear()
         state.update(before)

@@ -48,42 +48,35 @@ MOST_MEMBERS, MOST_BYTES = 10_000, 4 * 10**9  # of an archive: several times wha
 CANNOT_WRITE = (errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-def named_folder(variable: str, given: Path | str | None = None) -> Path | None:
-    """The folder given, or else the one that an environment variable names, if any; relative ones start at the project.
+def named_folder(variable: str) -> Path | None:
+    """The folder that an environment variable names, if any; relative ones start at the project.
 
     Raises:
         OSError: If it lies in the home of an unknown user.
     """
-    given = given or os.environ.get(variable)
+    given = os.environ.get(variable)
     try:
         return PROJECT / Path(given).expanduser() if given else None
     except RuntimeError:
         raise OSError(f"{variable}={str(given)!r} names the home of a user who is not here: correct it.") from None
 
 
-def find(name: str, *, root: Path | str | None, cache: Path) -> tuple[str, Path | None]:
-    """Return where a data set lies: ("root" | "AUDIO_DATA" | "cache", folder), or ("network", None).
-
-    `root`, or else `$AUDIO_DATA`, is the parent of `esc10/` and `esc50/`; where one is given, it must be right.
+def find(name: str, cache: Path) -> tuple[str, Path | None]:
+    """Return where a data set lies: ("AUDIO_DATA" | "cache", folder), or ("network", None).
 
     Raises:
-        OSError: If the folder given is none, or does not hold the data set.
+        OSError: If `$AUDIO_DATA`, the parent of `esc10/` and `esc50/`, is set but is no folder, or does not hold the data set.
     """
-    place, parent = "root" if root else "AUDIO_DATA", named_folder("AUDIO_DATA", root)
+    parent, way_out = named_folder("AUDIO_DATA"), f"or leave it unset, and {name} is downloaded"
     if parent is None:
         return ("cache", cache / name) if (cache / name).is_dir() else ("network", None)
-    said = f"{place}={str(root or os.environ[place])!r}"
+    said = f"AUDIO_DATA={os.environ['AUDIO_DATA']!r}"
     if not parent.is_dir():
-        raise NotADirectoryError(
-            f"{said} names no folder: expected the parent of {name}/; correct it, "
-            f"or leave it unset, and {name} is downloaded."
-        )
+        raise NotADirectoryError(f"{said} names no folder: let it be the parent of {name}/, {way_out}.")
     if not (parent / name).is_dir():
-        raise FileNotFoundError(
-            f"{said} holds no folder {name}/: unpack {ARCHIVES[name].url} there under that name, "
-            f"or leave it unset, and {name} is downloaded."
-        )
-    return place, parent / name
+        url = ARCHIVES[name].url
+        raise FileNotFoundError(f"{said} holds no folder {name}/: unpack {url} there under that name, {way_out}.")
+    return "AUDIO_DATA", parent / name
 
 
 def table(name: str, folder: Path) -> pd.DataFrame:
@@ -95,10 +88,8 @@ def table(name: str, folder: Path) -> pd.DataFrame:
     try:
         return CHECKS[name](folder)
     except (OSError, ValueError) as error:  # pandas raises ValueErrors for a table that is none
-        raise OSError(
-            f"{name} in {folder} is not as published: {str(error).strip()}; put a whole copy there, or remove the "
-            f"folder and leave AUDIO_DATA unset, and {name} is downloaded."
-        ) from error
+        way_out = f"put a whole copy there, or remove it and leave AUDIO_DATA unset, and {name} is downloaded"
+        raise OSError(f"{name} in {folder} is not as published: {str(error).strip()}; {way_out}.") from error
 
 
 def manifest(name: str, folder: Path) -> Path:
@@ -134,20 +125,11 @@ def _check_esc50(folder: Path) -> pd.DataFrame:
             raise OSError(f"audio/{name} is missing or no sound") from error
         if abs(sound.duration - 5) > 0.01:
             raise OSError(f"audio/{name} lasts {sound.duration:.2f} s, expected 5")
-    return pd.DataFrame(
-        {
-            "path": "audio/" + rows["filename"],
-            "label": rows["target"],
-            "class_name": rows["category"].str.replace("_", " "),
-            "fold": rows["fold"],
-            "recording": rows["src_file"],
-            "take": rows["take"],
-            "title": "sound " + rows["src_file"],
-            "author": "a contributor named in ESC-50's LICENSE",
-            "licence": "CC BY-NC",
-            "url": "https://freesound.org/s/" + rows["src_file"],
-        }
-    )
+    table = rows[["target", "fold", "src_file", "take"]].set_axis(["label", "fold", "recording", "take"], axis=1)
+    table.insert(0, "path", "audio/" + rows["filename"])
+    table.insert(2, "class_name", rows["category"].str.replace("_", " "))
+    author, freesound = "a contributor named in ESC-50's LICENSE", "https://freesound.org/s/" + rows["src_file"]
+    return table.assign(title="sound " + rows["src_file"], author=author, licence="CC BY-NC", url=freesound)
 
 
 CHECKS = {"esc10": _check_esc10, "esc50": _check_esc50}
@@ -161,7 +143,7 @@ def obtainable(name: str, cache: Path) -> bool:
         return False
 
 
-def download(name: str, cache: Path, *, url: str | None = None) -> Path:
+def download(name: str, cache: Path) -> Path:
     """Bring a data set to `cache / name`, whole and checked, or not at all, and return that folder.
 
     An archive fetched by hand is taken from `cache` under the name that a browser gives it.
@@ -170,26 +152,23 @@ def download(name: str, cache: Path, *, url: str | None = None) -> Path:
         OSError: If it cannot be had, with the reason, the URL, that folder, and the way on without it.
     """
     archive = ARCHIVES[name]
-    url, by_hand = url or archive.url, cache / archive.file
+    by_hand, size = cache / archive.file, f"{archive.megabytes} MB"
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=cache, ignore_cleanup_errors=True) as work:
-            file = by_hand if by_hand.is_file() else _fetch(url, Path(work), archive.file)
+            file = by_hand if by_hand.is_file() else _fetch(archive.url, Path(work), archive.file)
             tree = unpack(file, Path(work) / "tree")
             CHECKS[name](tree)
             _put(tree, cache / name)
             return cache / name
     except (OSError, ValueError) as error:
-        source, again = (
-            url,
-            f"try again later, or put that archive ({archive.megabytes} MB) into {cache} as {archive.file}",
-        )
+        source, again = archive.url, f"try again later, or put that archive ({size}) into {cache} as {archive.file}"
         if by_hand.is_file():
-            source, again = by_hand, f"remove that file, or replace it by {url} ({archive.megabytes} MB)"
+            source, again = by_hand, f"remove that file, or replace it by {archive.url} ({size})"
         if isinstance(error, OSError) and error.errno in CANNOT_WRITE:
             again = f"{cache} takes no files: set AUDIO_CACHE to a folder that can be written to and has room"
-        way_out = f"{again}, or go on with generated sounds, profile 'offline'."
-        raise OSError(f"{name} could not be had from {source} ({_reason(error)}): {way_out}") from error
+        way_out = f"{again}, or go on with generated sounds, profile 'offline'"
+        raise OSError(f"{name} could not be had from {source} ({_reason(error)}): {way_out}.") from error
 
 
 def _fetch(url: str, folder: Path, file: str) -> Path:
@@ -240,10 +219,10 @@ def unpack(file: Path, folder: Path) -> Path:
     """
     try:
         with zipfile.ZipFile(file) as archive:
-            for member in archive.namelist():
-                if not (folder / member).resolve().is_relative_to(folder.resolve()):
-                    raise OSError(f"its member {member!r} would land outside the folder")
             members = archive.infolist()
+            for member in members:
+                if not (folder / member.filename).resolve().is_relative_to(folder.resolve()):
+                    raise OSError(f"its member {member.filename!r} would land outside the folder")
             if len(members) > MOST_MEMBERS or sum(member.file_size for member in members) > MOST_BYTES:
                 raise OSError(f"its {len(members)} members would fill far more than a data set does")
             archive.extractall(folder)

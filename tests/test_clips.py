@@ -71,7 +71,7 @@ def stand_in(folder: Path) -> Path:
 @pytest.fixture
 def small_esc10(tmp_path, monkeypatch):
     monkeypatch.setattr(esc, "MANIFEST", stand_in(tmp_path))
-    monkeypatch.delenv("AUDIO_DATA", raising=False)
+    monkeypatch.setenv("AUDIO_DATA", str(tmp_path))
     monkeypatch.setenv("AUDIO_CACHE", str(tmp_path / "cache"))
     return tmp_path
 
@@ -227,8 +227,7 @@ def test_unknown_data_set_lists_the_right_names():
         one_sentence(caught.value, "'esc-10'")
 
 
-def test_small_data_set_is_loaded_split_and_credited(small_esc10, monkeypatch):
-    monkeypatch.setenv("AUDIO_DATA", str(small_esc10))
+def test_small_data_set_is_loaded_split_and_credited(small_esc10):
     sounds = clips.load("esc10")
     assert (len(sounds), sounds.source, clips.locate("esc10")) == (8, "from $AUDIO_DATA", "AUDIO_DATA")
     assert sounds.class_names == ["dog bark", "rain"]
@@ -247,7 +246,7 @@ def test_small_data_set_is_loaded_split_and_credited(small_esc10, monkeypatch):
 
 def test_a_recording_in_two_folds_is_refused(small_esc10):
     """Its takes would be learned from and tested on: the leak of lesson 05."""
-    sounds = clips.load("esc10", root=small_esc10)
+    sounds = clips.load("esc10")
     sounds.table.loc[[0, 2], "recording"] = "99"
     for cut in (sounds.split, sounds.inner_split):
         with pytest.raises(ValueError, match="Each recording must lie in one fold, but 1 lie in several, such as 99"):
@@ -260,11 +259,6 @@ def test_relative_folders_start_at_the_project(small_esc10, monkeypatch):
     monkeypatch.setenv("AUDIO_CACHE", "sound cache")
     assert clips.load("esc10").folder == small_esc10 / "esc10"
     assert list((small_esc10.parent / "sound cache").glob("esc10-16000Hz-*.safetensors"))
-
-
-def test_root_comes_before_the_environment(small_esc10, monkeypatch):
-    monkeypatch.setenv("AUDIO_DATA", str(small_esc10 / "nowhere"))
-    assert clips.load("esc10", root=small_esc10).source == "from the folder given"
 
 
 def test_folders_that_are_wrong_are_named(small_esc10, monkeypatch):
@@ -284,7 +278,7 @@ def test_tree_with_a_bad_file_names_it(small_esc10, damage):
     file = small_esc10 / "esc10" / "002 - rain" / "2-4711-B.ogg"
     file.unlink() if damage == "missing" else file.write_bytes(file.read_bytes()[:-1] + b"x")
     with pytest.raises(OSError, match=damage) as caught:
-        clips.load("esc10", root=small_esc10)
+        clips.load("esc10")
     one_sentence(caught.value, "002 - rain/2-4711-B.ogg", "as published")
 
 
@@ -296,9 +290,9 @@ def waveform_files(folder: Path) -> list[str]:
 
 
 def test_second_load_decodes_nothing(small_esc10, monkeypatch):
-    first = clips.load("esc10", root=small_esc10)
+    first = clips.load("esc10")
     monkeypatch.setattr(clips, "read_clip", lambda *_: pytest.fail("decoded again"))
-    second = clips.load("esc10", root=small_esc10)
+    second = clips.load("esc10")
     assert all(torch.equal(first[i], second[i]) for i in range(len(first)))
     assert len(waveform_files(small_esc10 / "cache")) == 1
 
@@ -316,24 +310,24 @@ def test_arrays_are_brought_to_length_and_played(tmp_path):
 
 
 def test_cache_knows_sample_rate_and_data(small_esc10):
-    clips.load("esc10", root=small_esc10)
-    assert len(clips.load("esc10", root=small_esc10, sample_rate=32_000)[0]) == 6400
+    clips.load("esc10")
+    assert len(clips.load("esc10", sample_rate=32_000)[0]) == 6400
     manifest = pd.read_csv(esc.MANIFEST, dtype=str).iloc[:6]
     manifest.to_csv(esc.MANIFEST, index=False)
-    assert len(clips.load("esc10", root=small_esc10)) == 6
+    assert len(clips.load("esc10")) == 6
     assert len(waveform_files(small_esc10 / "cache")) == 3
 
 
 def test_broken_cache_file_is_made_again(small_esc10):
-    whole = clips.load("esc10", root=small_esc10)[3]
+    whole = clips.load("esc10")[3]
     (file,) = (small_esc10 / "cache").iterdir()
     file.write_bytes(file.read_bytes()[:1000])
-    torch.testing.assert_close(clips.load("esc10", root=small_esc10)[3], whole)
+    torch.testing.assert_close(clips.load("esc10")[3], whole)
 
 
 @pytest.mark.parametrize("damage", ["one byte", "a clip that is missing", "no sums"])
 def test_a_cache_that_is_not_as_it_was_written_is_made_again(small_esc10, damage):
-    whole = list(clips.load("esc10", root=small_esc10))  # copies: the file is mapped
+    whole = list(clips.load("esc10"))  # copies: the file is mapped
     (file,) = (small_esc10 / "cache").iterdir()
     if damage == "one byte":
         content = bytearray(file.read_bytes())
@@ -342,19 +336,19 @@ def test_a_cache_that_is_not_as_it_was_written_is_made_again(small_esc10, damage
     else:
         tensors = dict(list(load_file(file).items())[damage != "no sums" :])
         save_file({name: tensor.clone() for name, tensor in tensors.items()}, file)
-    again = list(clips.load("esc10", root=small_esc10))
+    again = list(clips.load("esc10"))
     assert all(map(torch.equal, again, whole)) and len(again) == len(whole)
 
 
 def test_what_a_killed_process_left_is_removed_when_it_is_old(small_esc10):
-    clips.load("esc10", root=small_esc10)
+    clips.load("esc10")
     (file,) = (small_esc10 / "cache").iterdir()
     old, new = (file.with_name(f"{file.stem}.{name}.part") for name in ("old", "new"))
     for left in (old, new):
         left.mkdir()
         (left / ".tmpAbCdEf").write_bytes(b"half")  # safetensors' own
     os.utime(old, (0, 0))
-    clips.load("esc10", root=small_esc10)
+    clips.load("esc10")
     assert (old.exists(), new.exists()) == (False, True)
 
 
@@ -365,14 +359,15 @@ def test_full_disk_is_told_and_leaves_nothing(small_esc10, monkeypatch):
 
     monkeypatch.setattr(clips, "save_file", full)
     with pytest.raises(OSError, match="No space left") as caught:
-        clips.load("esc10", root=small_esc10)
+        clips.load("esc10")
     one_sentence(caught.value, str(small_esc10 / "cache"), "MB must be free", "AUDIO_CACHE")
     assert waveform_files(small_esc10 / "cache") == []
 
 
-def test_cache_that_is_no_folder_is_told(small_esc10):
+def test_cache_that_is_no_folder_is_told(small_esc10, monkeypatch):
+    monkeypatch.setenv("AUDIO_CACHE", str(small_esc10 / "manifest.csv"))
     with pytest.raises(OSError, match="could not be kept") as caught:
-        clips.load("esc10", root=small_esc10, cache=small_esc10 / "manifest.csv")
+        clips.load("esc10")
     one_sentence(caught.value, "manifest.csv", "AUDIO_CACHE")
 
 
@@ -384,7 +379,7 @@ def test_target_that_another_process_holds_open_is_no_error(small_esc10, monkeyp
         raise PermissionError(errno.EACCES, "Access is denied", str(target))
 
     monkeypatch.setattr(Path, "replace", refuse)
-    assert len(clips.load("esc10", root=small_esc10)[0]) == 3200
+    assert len(clips.load("esc10")[0]) == 3200
     assert not list((small_esc10 / "cache").glob("*.part"))
 
 

@@ -345,9 +345,8 @@ def small_esc50(tmp_path, monkeypatch):
 
 def test_esc50_is_downloaded_and_read(small_esc50, serve):
     server = serve(whole(zipped(small_esc50, "ESC-50-master")))
-    esc.download("esc50", clips.cache_folder(), url=server.url)
     sounds = clips.load("esc50")
-    assert (len(sounds), sounds.source) == (15, "from the cache")
+    assert (len(sounds), clips.load("esc50").source, server.asked) == (15, "from the cache", 1)
     assert sounds.class_names == ["dog", "rain", "crying baby"]
     assert (sounds.table.recording[sounds.bark], len(sounds[sounds.bark])) == ("30226", 80_000)
     assert [len(part) for part in sounds.split(5)] == [12, 3]
@@ -387,12 +386,14 @@ BAD_TREES = {
 
 
 @pytest.mark.parametrize("case", BAD_TREES)
-def test_esc50_that_is_not_as_published_is_refused(small_esc50, serve, tmp_path, case):
+def test_esc50_that_is_not_as_published_is_refused(small_esc50, serve, tmp_path, case, monkeypatch):
     damage, words = BAD_TREES[case]
     damage(small_esc50)
+    monkeypatch.setenv("AUDIO_DATA", str(tmp_path))
     with pytest.raises(OSError, match="not as published") as caught:
-        clips.load("esc50", root=tmp_path)
+        clips.load("esc50")
     one_sentence(caught.value, words)
+    monkeypatch.delenv("AUDIO_DATA")
     serve(whole(zipped(small_esc50, "ESC-50-master")))
     with pytest.raises(OSError, match="could not be had") as caught:
         clips.load("esc50")

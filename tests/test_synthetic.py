@@ -15,7 +15,9 @@ from helpers import clips, synthetic
 
 @pytest.fixture(scope="module")
 def sounds(tmp_path_factory):
-    return clips.load("synthetic", cache=tmp_path_factory.mktemp("cache"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUDIO_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return clips.load("synthetic")
 
 
 @pytest.fixture(scope="module")
