@@ -11,7 +11,7 @@ def paired_by_places(one, other):
     draw = np.random.default_rng(7)
     places = draw.integers(len(one), size=(10_000, len(one)))
     low, high = np.quantile(one[places].mean(axis=1) - other[places].mean(axis=1), [0.025, 0.975])
-    return one.mean() - other.mean(), low, high
+    return np.array([one.mean() - other.mean(), low, high])
 
 
 def paired_by_scipy(one, other):
