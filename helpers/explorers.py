@@ -3,15 +3,23 @@
 What is explored stands as a static figure beside it, for readers of a printed or rendered page.
 """
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from IPython.display import display
-from ipywidgets import Checkbox, Dropdown, IntSlider, interactive
+from ipywidgets import Checkbox, Dropdown, FileUpload, IntSlider, interactive
 from torch import Tensor
 from torchaudio.functional import resample
 
 from helpers import clips, figures, positions, spectrograms
+
+
+def _slider(value: int, least: int, most: int, step: int = 1) -> IntSlider:
+    """One that draws when it is let go."""
+    return IntSlider(value, min=least, max=most, step=step, continuous_update=False)
+
 
 # lesson 01
 
@@ -22,11 +30,7 @@ def explore_resolution() -> interactive:
     def draw(n_fft: int, hop_length: int) -> None:
         display(figures.plot_tones_and_clicks(n_fft, hop_length))
 
-    return interactive(
-        draw,
-        n_fft=IntSlider(1024, min=128, max=2048, step=64, continuous_update=False),
-        hop_length=IntSlider(40, min=20, max=320, step=20, continuous_update=False),
-    )
+    return interactive(draw, n_fft=_slider(1024, 128, 2048, 64), hop_length=_slider(40, 20, 320, 20))
 
 
 def augmented(
@@ -50,10 +54,7 @@ def augmented(
     x = spectrograms.standardize(log_mel(sound[None]), mean, std)[0, 0]
     window, start = torch.hann_window(settings["n_fft"]), (x.shape[1] - frames) // 2
     stft = torch.stft(sound, settings["n_fft"], settings["hop_length"], window=window, return_complex=True)
-    band = (
-        log_mel.mel.mel_scale.fb[:, first_mel : first_mel + mels].sum(dim=1) > 0
-    )  # FFT bins under the masked mel bins
-    stft[band] = 0
+    stft[log_mel.mel.mel_scale.fb[:, first_mel : first_mel + mels].sum(dim=1) > 0] = 0  # under the masked mel bins
     stft[:, start : start + frames] = 0
     x[first_mel : first_mel + mels] = 0
     x[:, start : start + frames] = 0
@@ -70,14 +71,8 @@ def explore_augmentation(waveform: Tensor, log_mel: spectrograms.LogMel, mean: f
         sound = resample(sound, rate, 16_000)  # half the bytes from kernel to page at each move of a slider
         display(clips.player(sound, 16_000, "what you hear"))
 
-    return interactive(
-        draw,
-        roll_ms=IntSlider(0, min=0, max=2000, step=100, continuous_update=False),
-        gain_db=IntSlider(0, min=-30, max=12, step=3, continuous_update=False),
-        first_mel=IntSlider(0, min=0, max=127, continuous_update=False),
-        mels=IntSlider(0, min=0, max=96, step=4, continuous_update=False),
-        frames=IntSlider(0, min=0, max=128, step=8, continuous_update=False),
-    )
+    masks = {"first_mel": _slider(0, 0, 127), "mels": _slider(0, 0, 96, 4), "frames": _slider(0, 0, 128, 8)}
+    return interactive(draw, roll_ms=_slider(0, 0, 2000, 100), gain_db=_slider(0, -30, 12, 3), **masks)
 
 
 # lesson 03
@@ -91,13 +86,8 @@ def explore_positions(pos_embed: Tensor, *, grid: tuple[int, int], num_prefix_to
         options = {"old_grid": grid, "new_grid": (rows, cols), "mode": mode, "antialias": antialias}
         display(figures.plot_resampled(pos_embed, num_prefix_tokens=num_prefix_tokens, **options))
 
-    return interactive(
-        draw,
-        rows=IntSlider(8, min=2, max=24, continuous_update=False),
-        cols=IntSlider(16, min=2, max=64, continuous_update=False),
-        mode=Dropdown(options=positions.MODES[:3]),
-        antialias=Checkbox(value=True),
-    )
+    way = {"mode": Dropdown(options=positions.MODES[:3]), "antialias": Checkbox(value=True)}
+    return interactive(draw, rows=_slider(8, 2, 24), cols=_slider(16, 2, 64), **way)
 
 
 # lesson 04
@@ -115,7 +105,7 @@ def explore_map(points, neighbours, sounds: clips.Clips) -> interactive:
         for index, name in zip((clip, other), names, strict=True):
             display(clips.player(sounds[index], sounds.sample_rate, f"clip {index}, {name}: {sounds.credits(index)}"))
 
-    return interactive(draw, clip=IntSlider(sounds.bark, min=0, max=len(sounds) - 1, continuous_update=False))
+    return interactive(draw, clip=_slider(sounds.bark, 0, len(sounds) - 1))
 
 
 def explore_two_heads(class_logits: Tensor, dist_logits: Tensor, sounds: clips.Clips) -> interactive:
@@ -126,11 +116,7 @@ def explore_two_heads(class_logits: Tensor, dist_logits: Tensor, sounds: clips.C
         truth = sounds.table["class_name"].iloc[clip]
         display(figures.plot_two_heads(*pair, sounds.class_names, weight=percent / 100, truth=truth))
 
-    return interactive(
-        draw,
-        clip=IntSlider(sounds.bark, min=0, max=len(class_logits) - 1, continuous_update=False),
-        percent=IntSlider(50, min=0, max=100, step=5, continuous_update=False),
-    )
+    return interactive(draw, clip=_slider(sounds.bark, 0, len(class_logits) - 1), percent=_slider(50, 0, 100, 5))
 
 
 # lesson 02
@@ -142,13 +128,8 @@ def explore_coverage() -> interactive:
     def draw(n_mels: int, frames: int, patch_size: int, stride: int) -> None:
         display(figures.plot_coverage(n_mels, frames, patch_size, stride))
 
-    return interactive(
-        draw,
-        n_mels=IntSlider(128, min=64, max=160, step=2, continuous_update=False),
-        frames=IntSlider(512, min=98, max=1024, step=2, continuous_update=False),
-        patch_size=Dropdown(options=(8, 16, 32), value=16),
-        stride=IntSlider(16, min=4, max=32, continuous_update=False),
-    )
+    picture = {"n_mels": _slider(128, 64, 160, 2), "frames": _slider(512, 98, 1024, 2)}
+    return interactive(draw, **picture, patch_size=Dropdown(options=(8, 16, 32), value=16), stride=_slider(16, 4, 32))
 
 
 # lesson 05
@@ -161,8 +142,26 @@ def explore_rates(rates: Callable[[float, float], dict]) -> interactive:
         title = f"layer decay {layer_decay / 100:.2f}, warm-up {warmup} % of the updates"
         display(figures.plot_rates(rates(layer_decay / 100, warmup / 100), title=title))
 
-    return interactive(
-        draw,
-        layer_decay=IntSlider(75, min=30, max=100, continuous_update=False),
-        warmup=IntSlider(10, min=0, max=50, step=5, continuous_update=False),
-    )
+    return interactive(draw, layer_decay=_slider(75, 30, 100), warmup=_slider(10, 0, 50, 5))
+
+
+# lesson 06
+
+
+def uploader() -> FileUpload:
+    """A button that takes a sound file from this computer."""
+    return FileUpload(accept="audio/*,video/webm", multiple=False, description="a sound of yours")
+
+
+def uploaded(upload: FileUpload, folder: Path) -> Path | None:
+    """The file that `uploader` took, written into `folder`; None where there is none yet. Nothing there is overwritten."""
+    if not upload.value:
+        return None
+    values = upload.value.values() if isinstance(upload.value, dict) else upload.value  # ipywidgets 7, 8
+    one = next(iter(values))
+    name = Path(one.get("name") or one["metadata"]["name"]).name
+    content = bytes(one["content"])
+    path = Path(folder) / f"{hashlib.sha256(content).hexdigest()[:8]}_{name}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path

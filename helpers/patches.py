@@ -13,18 +13,16 @@ from timm.layers import (
     resample_abs_pos_embed,
     to_2tuple,
 )
+from timm.models import adapt_input_conv
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 STANDARDIZING = (StdConv2d, StdConv2dSame, ScaledStdConv2d, ScaledStdConv2dSame)
+Size = int | tuple[int, int]  # (freq, time)
 
 
-def token_grid(
-    img_size: int | tuple[int, int],
-    patch_size: int | tuple[int, int],
-    stride: int | tuple[int, int] | None = None,
-) -> tuple[int, int]:
+def token_grid(img_size: Size, patch_size: Size, stride: Size | None = None) -> tuple[int, int]:
     """Count the patches along (freq, time).
 
     Args:
@@ -41,49 +39,36 @@ def token_grid(
     if min(*patches, *steps) < 1:
         raise ValueError(f"patch_size and stride must be at least 1, got {patch_size} and {stride}.")
     if sizes[0] < patches[0] or sizes[1] < patches[1]:
-        raise ValueError(
-            f"img_size must hold one patch of {patches[0]} x {patches[1]}, got {sizes[0]} x {sizes[1]} (freq x time)."
-        )
+        smallest = f"{patches[0]} x {patches[1]} (freq x time)"
+        raise ValueError(f"img_size must hold one patch of {smallest}, got {sizes[0]} x {sizes[1]}.")
     return tuple((size - patch) // step + 1 for size, patch, step in zip(sizes, patches, steps, strict=True))
 
 
-def left_over(
-    img_size: int | tuple[int, int],
-    patch_size: int | tuple[int, int],
-    stride: int | tuple[int, int] | None = None,
-) -> tuple[int, int]:
+def left_over(img_size: Size, patch_size: Size, stride: Size | None = None) -> tuple[int, int]:
     """Count the mel bins and frames at the upper edge and the end that no patch covers, for a stride up to the patch size."""
-    grid = token_grid(img_size, patch_size, stride)
-    sizes, patches = to_2tuple(img_size), to_2tuple(patch_size)
+    grid, patches = token_grid(img_size, patch_size, stride), to_2tuple(patch_size)
     steps = patches if stride is None else to_2tuple(stride)
-    return tuple(
-        size - (count - 1) * step - patch for size, count, step, patch in zip(sizes, grid, steps, patches, strict=True)
-    )
+    covered = [(count - 1) * step + patch for count, step, patch in zip(grid, steps, patches, strict=True)]
+    return tuple(size - end for size, end in zip(to_2tuple(img_size), covered, strict=True))
 
 
-def extract_patches(
-    image: Tensor, patch_size: int | tuple[int, int], stride: int | tuple[int, int] | None = None
-) -> Tensor:
-    """Cut patches: (batch, in_chans, freq, time) -> (batch, patches, in_chans * height * width of a patch).
+def extract_patches(image: Tensor, patch_size: int, stride: int) -> Tensor:
+    """Cut patches: (batch, in_chans, freq, time) -> (batch, patches, in_chans * patch_size * patch_size).
 
     Rows of patches first, time fastest; inside a patch channels first, as in a convolution's weight, so that
-    `extract_patches(image, p) @ conv.weight.flatten(1).T + conv.bias` is the patch embedding.
+    `extract_patches(image, 16, 16) @ conv.weight.flatten(1).T + conv.bias` is the patch embedding.
 
     Raises:
-        ValueError: If the image is not 4-D or smaller than one patch, or the stride is below 1.
+        RuntimeError: torch's own, if the image is smaller than one patch or the stride below 1.
     """
-    if image.ndim != 4:
-        raise ValueError(f"image must be (batch, in_chans, freq, time), got shape {tuple(image.shape)}.")
-    token_grid(tuple(image.shape[2:]), patch_size, stride)  # raises where nothing can be cut
-    patches = to_2tuple(patch_size)
-    steps = patches if stride is None else to_2tuple(stride)
-    strips = image.unfold(2, patches[0], steps[0])
-    windows = strips.unfold(3, patches[1], steps[1])  # (batch, in_chans, rows, cols, height, width)
+    strips = image.unfold(2, patch_size, stride)  # along frequency
+    windows = strips.unfold(3, patch_size, stride)  # and along time
+    # from (batch, in_chans, rows, cols, height, width)
     return windows.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
 
 
 def sum_input_channels(weight: Tensor, in_chans: int = 1) -> Tensor:
-    """Adapt a stem's weight (embed_dim, 3, height, width) to another number of input channels.
+    """Adapt a stem's weight (embed_dim, 3, height, width) to another number of input channels, as timm does.
 
     One channel gets the sum of the three planes: its output equals that of three copies, exactly. More channels get
     the planes in turn, times 3 / in_chans: equal to copies where in_chans is a multiple of 3, near it otherwise.
@@ -93,26 +78,15 @@ def sum_input_channels(weight: Tensor, in_chans: int = 1) -> Tensor:
     Returns:
         Weight (embed_dim, in_chans, height, width), of the same dtype; the sum is taken in float32.
     Raises:
-        ValueError: If `weight` is not a colour stem's, or cannot be spread over `in_chans` channels.
-        TypeError: If `in_chans` is not an integer.
-    Source: same numbers as `timm.models._manipulate.adapt_input_conv`.
+        ValueError: If `weight` is not a colour stem's, or cannot be given `in_chans` channels.
     """
-    if not isinstance(in_chans, int):
-        raise TypeError(f"in_chans must be an integer, got {in_chans!r}.")
-    if weight.ndim != 4 or weight.shape[1] == 0 or weight.shape[1] % 3:
-        raise ValueError(
-            f"weight must be (embed_dim, 3, height, width), a stem for colours, got {tuple(weight.shape)}."
-        )
-    if in_chans < 1 or (in_chans not in (1, 3) and weight.shape[1] != 3):
-        raise ValueError(
-            f"in_chans must be positive, and 1 or 3 behind space-to-depth, got {in_chans} for {tuple(weight.shape)}."
-        )
-    if in_chans == 3:
-        return weight
-    if in_chans == 1:
-        return weight.float().unflatten(1, (-1, 3)).sum(dim=2).to(weight.dtype)
-    planes = [channel % 3 for channel in range(in_chans)]  # R G B R G B ...
-    return (weight.float()[:, planes] * (3 / in_chans)).to(weight.dtype)
+    shape = tuple(weight.shape)
+    if weight.ndim != 4 or shape[1] == 0 or shape[1] % 3:
+        raise ValueError(f"weight must be (embed_dim, 3, height, width), a stem for colours, got {shape}.")
+    if not isinstance(in_chans, int) or in_chans < 1 or (in_chans not in (1, 3) and shape[1] != 3):
+        wanted = "a whole number from 1, and 1 or 3 behind space-to-depth"
+        raise ValueError(f"in_chans must be {wanted}, got {in_chans!r} for {shape}.")
+    return adapt_input_conv(in_chans, weight)
 
 
 def effective_weight(stem: nn.Conv2d) -> Tensor:
@@ -182,9 +156,8 @@ def absorb_normalization(
         raise ValueError(f"weight must be (embed_dim, 3, height, width), got {tuple(weight.shape)}.")
     mean, std = (torch.as_tensor(values, dtype=weight.dtype, device=weight.device) for values in (mean, std))
     if mean.shape != (3,) or std.shape != (3,) or not (std > 0).all():
-        raise ValueError(
-            f"mean and std must be three numbers each, std above 0, got {mean.tolist()} and {std.tolist()}."
-        )
+        got = f"{mean.tolist()} and {std.tolist()}"
+        raise ValueError(f"mean and std must be three numbers each, std above 0, got {got}.")
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"bias must have {len(weight)} values, one for each filter, got shape {tuple(bias.shape)}.")
     scaled = weight / std[:, None, None]
@@ -208,14 +181,17 @@ def overlap(model: nn.Module, stride: int | tuple[int, int]) -> nn.Module:
     Source: AST, arXiv:2104.01778, whose patches of 16 overlap by 6.
     """
     if not has_patches_and_table(model):
-        raise ValueError(f"model must be a ViT with a table of positions, got {type(model).__name__}.")
+        kind = type(model).__name__
+        raise ValueError(f"model must be a ViT with a table of positions, got {kind}.")
     stem, step = model.patch_embed, to_2tuple(stride)
-    old_grid = stem.grid_size
-    if not 1 <= min(step) <= max(step) <= min(stem.patch_size):
-        raise ValueError(f"stride must be 1 to {min(stem.patch_size)}, or gaps are left, got {stride}.")
+    most = min(stem.patch_size)
+    if not 1 <= min(step) <= max(step) <= most:
+        raise ValueError(f"stride must be 1 to {most}, or gaps are left, got {stride}.")
     new_grid = token_grid(stem.img_size, stem.patch_size, step)
+    sizes = list(new_grid), list(stem.grid_size)
     prefix = 0 if model.no_embed_class else model.num_prefix_tokens
-    table = resample_abs_pos_embed(model.pos_embed.detach(), list(new_grid), list(old_grid), prefix)
+    table = resample_abs_pos_embed(model.pos_embed.detach(), *sizes, prefix)
     model.pos_embed = nn.Parameter(table, requires_grad=model.pos_embed.requires_grad)
-    stem.proj.stride, stem.grid_size, stem.num_patches = step, new_grid, new_grid[0] * new_grid[1]
+    stem.proj.stride, stem.grid_size = step, new_grid
+    stem.num_patches = new_grid[0] * new_grid[1]
     return model

@@ -9,7 +9,6 @@ import json
 import math
 import warnings
 import zlib
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -60,13 +59,10 @@ class LogMel(nn.Module):
             if size != int(size) or size <= 0:
                 raise ValueError(f"{name} must be a whole number above 0, got {size}.")
         if n_fft < win_length:
-            raise ValueError(
-                f"n_fft must be at least win_length, got n_fft={n_fft} and win_length={win_length}: raise n_fft to it."
-            )
+            raise ValueError(f"n_fft must be at least win_length, got {n_fft=} and {win_length=}: raise n_fft to it.")
         if not 0 <= f_min < f_max <= sample_rate / 2:
-            raise ValueError(
-                f"The band must be 0 <= f_min < f_max <= sample_rate / 2 = {sample_rate / 2:g} Hz, got f_min={f_min} and f_max={f_max}."
-            )
+            band = f"0 <= f_min < f_max <= sample_rate / 2 = {sample_rate / 2:g} Hz"
+            raise ValueError(f"The band must be {band}, got {f_min=} and {f_max=}.")
         if not log_floor > 0:
             raise ValueError(f"log_floor must be above 0, the logarithm of silence would be -inf; got {log_floor}.")
         self.settings = sizes | {"f_min": f_min, "f_max": f_max, "log_floor": log_floor}
@@ -74,18 +70,17 @@ class LogMel(nn.Module):
             warnings.simplefilter("ignore")  # torchaudio warns of empty filters and goes on; below they are an error
             self.mel = MelSpectrogram(sample_rate, n_fft, win_length, hop_length, f_min, f_max, n_mels=n_mels)
         if empty := (self.mel.mel_scale.fb.amax(dim=0) == 0).nonzero().flatten().tolist():
+            rows = f"rows {str(empty[:8])[1:-1]}{' ...' * (len(empty) > 8)}"
             raise ValueError(
-                f"{len(empty)} of {n_mels} mel bins fall between the FFT's, which are {sample_rate / n_fft:.1f} Hz apart, and stay empty "
-                f"(rows {str(empty[:8])[1:-1]}{' ...' * (len(empty) > 8)}): raise n_fft above {n_fft}, lower n_mels, or raise f_min."
+                f"{len(empty)} of {n_mels} mel bins fall between the FFT's, {sample_rate / n_fft:.1f} Hz apart, and stay empty "
+                f"({rows}): raise n_fft above {n_fft}, lower n_mels, or raise f_min."
             )
 
     def forward(self, waveforms: Tensor) -> Tensor:
-        hop_length = self.settings["hop_length"]
-        if getattr(waveforms, "dtype", None) != self.mel.mel_scale.fb.dtype:
-            raise TypeError(
-                f"waveforms must be a tensor of {self.mel.mel_scale.fb.dtype}, got {type(waveforms).__name__} of "
-                f"{getattr(waveforms, 'dtype', 'no type')}: torch.as_tensor(waveforms).float() makes one."
-            )
+        hop_length, dtype = self.settings["hop_length"], getattr(waveforms, "dtype", "no type")
+        if dtype != self.mel.mel_scale.fb.dtype:
+            got = f"{type(waveforms).__name__} of {dtype}: torch.as_tensor(waveforms).float() makes one"
+            raise TypeError(f"waveforms must be a tensor of {self.mel.mel_scale.fb.dtype}, got {got}.")
         shortest = max(hop_length, self.settings["n_fft"] // 2 + 1)  # what padding by reflection needs
         if waveforms.ndim != 2 or waveforms.shape[-1] < shortest:
             raise ValueError(
@@ -97,35 +92,29 @@ class LogMel(nn.Module):
 
 
 @torch.inference_mode()
-def features(
-    sounds: clips.Clips, log_mel: LogMel, *, seconds: float, cache: Path | None = None, batch_size: int = 8
-) -> Tensor:
-    """Log-mel spectrograms of all clips, float16 (clips, 1, n_mels, frames), computed once and then read from disk.
+def features(sounds: clips.Clips, log_mel: LogMel, *, seconds: float) -> Tensor:
+    """Log-mel spectrograms of all clips, float16 (clips, 1, n_mels, frames), computed once and then read from the cache folder.
 
     Args:
         sounds: Clips of `log_mel`'s sample rate.
         seconds: Length that every clip is brought to (repeated or cropped).
-        cache: Folder; the user's cache folder unless said. Several processes may fill it at once: a file gets its name when whole.
-        batch_size: Few clips at a time stay in a processor's cache: on CPUs 8 are faster than 64.
     Raises:
         ValueError: If the sample rates differ.
         OSError: If the cache folder cannot be written.
     """
-    if sounds.sample_rate != log_mel.settings["sample_rate"]:
-        raise ValueError(
-            f"sounds have {sounds.sample_rate} Hz and log_mel expects {log_mel.settings['sample_rate']} Hz: load both with one sample_rate."
-        )
-    num_samples = round(seconds * sounds.sample_rate)
-    folder = clips.cache_folder() if cache is None else Path(cache)
+    rate, expected = sounds.sample_rate, log_mel.settings["sample_rate"]
+    if rate != expected:
+        raise ValueError(f"sounds have {rate} Hz and log_mel expects {expected} Hz: load both with one sample_rate.")
+    num_samples = round(seconds * rate)
     digest = hashlib.sha256(json.dumps([log_mel.settings, num_samples], sort_keys=True).encode())
     digest.update(sounds.table.to_csv().encode())
     for clip in range(len(sounds)):  # one altered second, or another decoder: other features
         digest.update(zlib.crc32(sounds.waveforms(num_samples, [clip]).numpy()).to_bytes(4))
-    path = folder / f"{sounds.name}-{sounds.sample_rate}Hz-log-mel-{digest.hexdigest()[:12]}.safetensors"
+    path = clips.cache_folder() / f"{sounds.name}-{rate}Hz-log-mel-{digest.hexdigest()[:12]}.safetensors"
 
     def make() -> dict[str, Tensor]:
         device = next(log_mel.buffers()).device
-        batches = torch.arange(len(sounds)).split(batch_size)
+        batches = torch.arange(len(sounds)).split(8)  # so few stay in a processor's cache: faster than 64 at a time
         batches = tqdm(batches, desc="log-mel", unit="batch", delay=3, leave=False)  # silent when it is quick
         waveforms = (sounds.waveforms(num_samples, batch.numpy()) for batch in batches)
         return {"log_mel": torch.cat([log_mel(some.to(device)).half().cpu() for some in waveforms])}
@@ -140,7 +129,7 @@ def fit_statistics(features: Tensor) -> tuple[float, float]:
 
 
 def standardize(features: Tensor, mean: float, std: float) -> Tensor:
-    """Centre on 0 with spread 0.5, float32: what models with input mean and std of 0.5 were trained on.
+    """Centre on 0 with standard deviation 0.5, float32: what models with input mean and std of 0.5 were trained on.
 
     Source: AST, arXiv:2104.01778, which divides by twice the standard deviation.
     """

@@ -121,18 +121,24 @@ def test_waveforms_of_another_kind_are_refused(wrong):
 # --- features on disk
 
 
-def test_features_are_made_once_and_then_read(tmp_path, monkeypatch):
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("AUDIO_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def test_features_are_made_once_and_then_read(cache, monkeypatch):
     clips, log_mel = few_clips(), LogMel(**SMALL)
-    first = spectrograms.features(clips, log_mel, seconds=0.5, cache=tmp_path)
+    first = spectrograms.features(clips, log_mel, seconds=0.5)
     assert first.shape == (3, 1, 20, 40)
     assert first.dtype == torch.float16
     torch.testing.assert_close(first.float(), log_mel(clips.waveforms(4_000)), atol=1e-2, rtol=1e-3)
     monkeypatch.setattr(LogMel, "forward", lambda *_: pytest.fail("computed again"))
-    assert torch.equal(spectrograms.features(clips, log_mel, seconds=0.5, cache=tmp_path), first)
-    assert [path.suffix for path in tmp_path.iterdir()] == [".safetensors"]
+    assert torch.equal(spectrograms.features(clips, log_mel, seconds=0.5), first)
+    assert [path.suffix for path in cache.iterdir()] == [".safetensors"]
 
 
-def test_other_sound_settings_or_length_make_other_files(tmp_path):
+def test_other_sound_settings_or_length_make_other_files(cache):
     calls = [
         (few_clips(), LogMel(**SMALL), 0.5),
         (few_clips(level=0.2), LogMel(**SMALL), 0.5),
@@ -141,59 +147,59 @@ def test_other_sound_settings_or_length_make_other_files(tmp_path):
         (few_clips(), LogMel(**SMALL), 0.4),
     ]
     for clips, log_mel, seconds in calls:
-        spectrograms.features(clips, log_mel, seconds=seconds, cache=tmp_path)
-    assert len(list(tmp_path.iterdir())) == len(calls)
+        spectrograms.features(clips, log_mel, seconds=seconds)
+    assert len(list(cache.iterdir())) == len(calls)
 
 
-def test_one_altered_second_makes_another_file(tmp_path):
+def test_one_altered_second_makes_another_file(cache):
     """Far behind the start of the clip: the features differ, and so must the file."""
     clips, log_mel = few_clips(), LogMel(**SMALL)
-    before = spectrograms.features(clips, log_mel, seconds=0.75, cache=tmp_path).clone()
+    before = spectrograms.features(clips, log_mel, seconds=0.75).clone()
     clips._waveforms[2][-100:] += 0.5
-    assert not torch.equal(spectrograms.features(clips, log_mel, seconds=0.75, cache=tmp_path), before)
+    assert not torch.equal(spectrograms.features(clips, log_mel, seconds=0.75), before)
 
 
-def make_features(folder):
+def make_features(_=None):
     torch.set_num_threads(1)
-    return spectrograms.features(few_clips(), LogMel(**SMALL), seconds=0.5, cache=folder).sum().item()
+    return spectrograms.features(few_clips(), LogMel(**SMALL), seconds=0.5).sum().item()
 
 
-def test_two_processes_fill_one_cache_and_both_end_well(tmp_path):
+def test_two_processes_fill_one_cache_and_both_end_well(cache):
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        sums = pool.map(make_features, [tmp_path] * 2, chunksize=1)
+        sums = pool.map(make_features, range(2), chunksize=1)
     assert sums[0] == sums[1]
-    assert [path.suffix for path in tmp_path.iterdir()] == [".safetensors"]
+    assert [path.suffix for path in cache.iterdir()] == [".safetensors"]
 
 
 @pytest.mark.parametrize("damage", [lambda content: content[:500], lambda content: b"", lambda content: b"no features"])
-def test_damaged_features_are_made_again(tmp_path, damage):
-    whole = make_features(tmp_path)
-    (file,) = tmp_path.iterdir()
+def test_damaged_features_are_made_again(cache, damage):
+    whole = make_features()
+    (file,) = cache.iterdir()
     file.write_bytes(damage(file.read_bytes()))
-    assert make_features(tmp_path) == whole
+    assert make_features() == whole
     assert file.stat().st_size > 500
 
 
-def test_a_full_disk_is_named_and_leaves_nothing_behind(tmp_path, monkeypatch):
+def test_a_full_disk_is_named_and_leaves_nothing_behind(cache, monkeypatch):
     def full(tensors, file, metadata):
         file.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(spectrograms.clips, "save_file", full)
     with pytest.raises(OSError, match=r"^[^\n]*No space left on device[^\n]*AUDIO_CACHE"):
-        spectrograms.features(few_clips(), LogMel(**SMALL), seconds=0.5, cache=tmp_path)
-    assert not list(tmp_path.iterdir())
+        spectrograms.features(few_clips(), LogMel(**SMALL), seconds=0.5)
+    assert not list(cache.iterdir())
 
 
-def test_sample_rates_must_agree(tmp_path):
+def test_sample_rates_must_agree():
     with pytest.raises(ValueError, match="8000 Hz .* 16000 Hz"):
-        spectrograms.features(few_clips(), LogMel(), seconds=0.5, cache=tmp_path)
+        spectrograms.features(few_clips(), LogMel(), seconds=0.5)
 
 
 # --- statistics and augmentation
 
 
-def test_standardised_features_have_mean_0_and_spread_a_half():
+def test_standardised_features_have_mean_0_and_standard_deviation_a_half():
     features = (5 * batch() - 3).half()
     mean, std = spectrograms.fit_statistics(features)
     assert mean == pytest.approx(features.double().mean().item(), abs=1e-4)
