@@ -1,12 +1,11 @@
-"""Exercises of lesson 02: input channels, statistics, overlap, token counts."""
+"""Exercises of lesson 02: input channels, token counts."""
 
 import math
 
 import torch
-import torch.nn.functional as F
 
 from helpers.exercises import Verdict, grade
-from helpers.patches import extract_patches, absorb_normalization, sum_input_channels, token_grid
+from helpers.patches import sum_input_channels, token_grid
 
 _draw = torch.Generator().manual_seed(2)
 
@@ -45,73 +44,7 @@ def _sum(weight):
     return weight.sum(dim=1, keepdim=True)
 
 
-# --- 2.2: statistics absorbed by the stem ------------------------------------------------------------------------------
-
-FOLD_CASES = [(_randn(5, 3, 2, 4), _randn(5), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))]
-
-
-def check_fold(answer) -> Verdict:
-    """`fold(weight, bias, mean, std)`: stem for three normalised channels to (weight, bias) for one raw channel."""
-    return grade(
-        answer,
-        reference=absorb_normalization,
-        cases=FOLD_CASES,
-        mistakes=MISTAKES["fold"],
-        right="One raw channel now gives what three normalised copies gave.",
-    )
-
-
-def _fold(scale, shift):
-    """A wrong answer: `scale` and `shift` of (weight, mean, std), the statistics as (3, 1, 1)."""
-
-    def answer(weight, bias, mean, std):
-        mean, std = torch.tensor(mean)[:, None, None], torch.tensor(std)[:, None, None]
-        return scale(weight, mean, std), bias + shift(weight, mean, std)
-
-    return answer
-
-
-def _scaled(weight, mean, std):
-    return (weight / std).sum(dim=1, keepdim=True)
-
-
-def _shift(weight, mean, std):
-    return -(weight * mean / std).sum(dim=(1, 2, 3))
-
-
-# --- 2.3: patches that overlap -----------------------------------------------------------------------------------------
-
-OVERLAP_CASES = [(_randn(2, 2, 11, 15), _randn(5, 2, 4, 3), _randn(5), stride) for stride in (2, 1)]
-
-
-def check_overlapping_tokens(answer) -> Verdict:
-    """`overlapping_tokens(image, weight, bias, stride)`: (batch, in_chans, freq, time) to (batch, tokens, embed_dim)."""
-    return grade(
-        answer,
-        reference=_tokens,
-        cases=OVERLAP_CASES,
-        mistakes=MISTAKES["overlapping_tokens"],
-        right="The convolution with that stride gives the same tokens, in the same order.",
-        atol=1e-4,
-    )
-
-
-def _tokens(image, weight, bias, stride):
-    return extract_patches(image, tuple(weight.shape[2:]), stride) @ weight.flatten(1).T + bias
-
-
-def _grid(image, weight, bias, stride):
-    return F.conv2d(image, weight, bias, stride=stride)
-
-
-def _pixels_turned(image, weight, bias, stride):
-    """Patches are flattened time first, the weight frequency first."""
-    patches = extract_patches(image, tuple(weight.shape[2:]), stride)
-    turned = patches.unflatten(2, tuple(weight.shape[1:])).transpose(3, 4).flatten(2)
-    return turned @ weight.flatten(1).T + bias
-
-
-# --- 2.4: how many tokens is a clip? -----------------------------------------------------------------------------------
+# --- 2.2: how many tokens is a clip? -----------------------------------------------------------------------------------
 
 # seconds, sample_rate, hop_length, n_mels, patch_size, stride, num_prefix_tokens
 COUNT_CASES = [
@@ -120,6 +53,7 @@ COUNT_CASES = [
     (1.0, 32_000, 640, 100, 16, 16, 1),
     (7.33, 22_050, 512, 80, 16, 12, 0),  # 315.7 frames: a 316th would make a column more
     (0.95, 16_000, 160, 100, 16, 10, 2),  # one frame more would make a column more
+    (25, 22_050, 512, 128, 8, 6, 1),  # 43.07 frames a second: 25 times 43 would make a column less
 ]
 
 
@@ -180,48 +114,6 @@ MISTAKES = {
             _planes(weight, in_chans) * 3 / in_chans
         ),
     },
-    "fold": {
-        "The weight is right; the bias is still the old one. What does the stem answer to x = 0?": _fold(
-            _scaled, lambda weight, mean, std: 0
-        ),
-        "The bias has moved the wrong way: (x - mean) / std takes mean / std away.": _fold(
-            _scaled, lambda *arguments: -_shift(*arguments)
-        ),
-        "You multiply by std; (x - mean) / std divides.": _fold(
-            lambda weight, mean, std: (weight * std).sum(dim=1, keepdim=True),
-            lambda weight, mean, std: -(weight * mean * std).sum(dim=(1, 2, 3)),
-        ),
-        "The mean must be divided by std as well: (x - mean) / std = x / std - mean / std.": _fold(
-            _scaled, lambda weight, mean, std: -(weight * mean).sum(dim=(1, 2, 3))
-        ),
-        "You use one mean and one std for all channels: each plane has its own, so divide before you sum.": _fold(
-            lambda weight, mean, std: _sum(weight) / std.mean(),
-            lambda weight, mean, std: -weight.sum(dim=(1, 2, 3)) * mean.mean() / std.mean(),
-        ),
-        "The planes are averaged: add them, as without statistics.": _fold(
-            lambda weight, mean, std: (weight / std).mean(dim=1, keepdim=True), _shift
-        ),
-        "The weight has lost its channel axis: keep it.": _fold(
-            lambda weight, mean, std: (weight / std).sum(dim=1), _shift
-        ),
-    },
-    "overlapping_tokens": {
-        "These patches do not overlap: you step by the patch, not by the stride.": lambda image, weight, bias, stride: (
-            _tokens(image, weight, bias, tuple(weight.shape[2:]))
-        ),
-        "The bias is missing.": lambda image, weight, bias, stride: _tokens(image, weight, 0 * bias, stride),
-        "These are (batch, embed_dim, tokens): swap the last two axes.": lambda *arguments: _grid(*arguments).flatten(
-            2
-        ),
-        "This is still a grid (batch, embed_dim, rows, cols): flatten it, and put the tokens before embed_dim.": _grid,
-        "The tokens come column by column: rows first, time fastest.": lambda *arguments: (
-            _grid(*arguments).transpose(2, 3).flatten(2).transpose(1, 2)
-        ),
-        "Inside a patch you read time first, the weight frequency first: the pixels meet the wrong weights.": _pixels_turned,
-        "There are too many tokens: you pad the edges, the convolution leaves a patch out that does not fit.": (
-            lambda image, weight, bias, stride: _tokens(F.pad(image, (0, stride, 0, stride)), weight, bias, stride)
-        ),
-    },
     "count_tokens": {
         "The prefix tokens are missing: attention sees them as well.": _count(prefix=0),
         "The stride is not used: that is the count without overlap.": _count(lambda size, patch, stride: size // patch),
@@ -238,6 +130,9 @@ MISTAKES = {
             lambda size, patch, stride: round((size - patch) / stride) + 1
         ),
         "One frame too many: one comes every hop_length samples, rounded down.": _count(extra_frames=1),
+        "You round the frames of one second: multiply by the seconds first, then round down once.": (
+            lambda seconds, sample_rate, hop_length, *rest: _count()(seconds, sample_rate // hop_length, 1, *rest)
+        ),
         "You add the rows to the columns: every row has all the columns.": _count(product=False),
         "You count samples: the picture's width is in frames, one every hop_length samples.": (
             lambda seconds, sample_rate, hop_length, *rest: _count()(seconds, sample_rate, 1, *rest)

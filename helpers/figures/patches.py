@@ -1,15 +1,213 @@
 """Drawings of lesson 02 and its deeper companion."""
 
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
+from matplotlib import cbook
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from helpers.figures.shared import SIMILARITY_MAP, new_axes
-from helpers.patches import left_over, token_grid
+from helpers.figures.heads import plot_folds
+from helpers.figures.shared import COLORS, LEVEL_MAP, SIMILARITY_MAP, new_axes
+from helpers.patches import energy_kept, left_over, token_grid
+
+
+def photograph() -> Tensor:
+    """The photograph that comes with matplotlib, Grace Hopper, as a ViT reads it: (1, 3, 224, 224), from -1 to 1."""
+    with cbook.get_sample_data("grace_hopper.jpg") as file:
+        pixels = torch.tensor(plt.imread(file, format="jpg"))  # (600, 512, 3), from 0 to 255
+    square = pixels.permute(2, 0, 1)[None, :, :512] / 255
+    small = F.interpolate(square, size=(224, 224), mode="bilinear", antialias=True)
+    return (small.clamp(0, 1) - 0.5) / 0.5
+
+
+def plot_added_colours(photograph: Tensor, spectrogram: Tensor, weight: Tensor, patterns: int = 32) -> Figure:
+    """What a stem was trained on and is to read, and what becomes of its filters when their three planes are added.
+
+    Args:
+        photograph: (1, 3, height, width), from -1 to 1.
+        spectrogram: (1, 1, n_mels, frames).
+        weight: Of the stem, (embed_dim, 3, 16, 16). Drawn are its strongest patterns: its principal components, without
+            centring, from which the filters are mixed.
+    """
+    found = torch.linalg.svd(weight.detach().flatten(1)).Vh[:patterns].unflatten(1, weight.shape[1:])
+    peak = found.abs().amax(dim=(1, 2, 3))
+    fig, panels = plt.subplots(2, 2, figsize=(8, 5), width_ratios=(1.2, 1), layout="constrained")
+    plt.close(fig)
+    panels[0, 0].imshow(photograph[0].permute(1, 2, 0) / 2 + 0.5)
+    panels[0, 0].set(xlabel="pixel", ylabel="pixel", title="trained on: photographs, three channels")
+    panels[1, 0].imshow(spectrogram[0, 0], origin="lower", aspect="auto", cmap=LEVEL_MAP)
+    panels[1, 0].set(xlabel="frame", ylabel="mel bin", title="to read: a bark, one channel")
+    plot_filters(found, peak, title="what its filters look for, in colour", ax=panels[0, 1])
+    added = found.sum(dim=1, keepdim=True)  # drawn so that a grey pattern looks the same in both
+    plot_filters(added, 3 * peak, title="the same, colours added", ax=panels[1, 1])
+    for ax, picture in zip(panels[:, 0], (photograph, spectrogram), strict=True):
+        _draw_patches(ax, *picture.shape[2:], weight.shape[3])
+    kept = energy_kept(found)
+    rest = kept[kept >= 0.1]
+    what = f"erases {len(kept) - len(rest)} of {len(kept)} patterns, the rest keep {rest.min():.0%} to {rest.max():.0%}"
+    fig.suptitle(f"Adding the colours {what} of their energy")
+    return fig
+
+
+def _draw_patches(ax: Axes, height: int, width: int, size: int) -> None:
+    """White lines between the patches of a picture."""
+    ax.hlines(range(size, height, size), 0, width - 1, color="white", linewidth=0.4)
+    ax.vlines(range(size, width, size), 0, height - 1, color="white", linewidth=0.4)
+
+
+def plot_tokens(spectrogram: Tensor, tokens: Tensor, grid: tuple[int, int]) -> Figure:
+    """In which order the patches of a spectrogram (1, 1, n_mels, frames) become tokens (1, rows * cols, embed_dim).
+
+    On the right the length of each token as a vector, laid out in that order on the grid (rows, cols).
+    """
+    (rows, cols), (n_mels, frames) = grid, spectrogram.shape[2:]
+    height, width = n_mels // rows, frames // cols
+    fig, panels = plt.subplots(1, 2, figsize=(9, 2.9), layout="constrained")
+    plt.close(fig)
+    panels[0].imshow(spectrogram[0, 0], origin="lower", aspect="auto", cmap=LEVEL_MAP)
+    _draw_patches(panels[0], n_mels, frames, height)
+    outlined = [withStroke(linewidth=2, foreground="black")]
+    for row, shown in ((0, (0, 1, 2, cols - 1)), (1, (0, 1, 2, cols - 1)), (rows - 1, (0, cols - 1))):
+        for col in shown:
+            place = width * (col + 0.5), height * (row + 0.5)
+            text = panels[0].text(*place, row * cols + col, color="white", ha="center", va="center", fontsize=9)
+            text.set_path_effects(outlined)
+    panels[0].set(xlabel="frame", ylabel="mel bin", title=f"Token 1 is next in time, token {cols} next in frequency")
+    lengths = tokens[0].norm(dim=1).view(grid)
+    image = panels[1].imshow(lengths, origin="lower", aspect="auto", cmap=LEVEL_MAP, vmin=0)
+    panels[1].set(xlabel="patch along time", ylabel="patch along frequency")
+    ratio = lengths.max() / lengths.min()
+    panels[1].set_title(f"Token {lengths.argmax()} is the longest, {ratio:.1f} times the shortest")
+    fig.colorbar(image, ax=panels[1], label="length of token")
+    for ax in panels:
+        ax.title.set_fontsize(10)
+    return fig
+
+
+def plot_agreement(reference: Tensor, others: Mapping[str, Tensor], *, what: str) -> Figure:
+    """Each value of `others` (of the shape of `reference`) against that of three copies: on the diagonal where they agree.
+
+    The title says how far each leaves it, as a share of the largest value. Every seventh value is drawn.
+    """
+    ax = new_axes(6.4, 4)
+    ax.axline((0, 0), slope=1, color="black", linewidth=0.8)
+    off = []
+    for (name, values), marker in zip(others.items(), ".x+1", strict=False):
+        apart = ((values - reference).abs().max() / reference.abs().max()).item()
+        off.append(f"the {name} by {apart:.0e}" if apart < 1e-3 else f"the {name} by {apart:.2f}")
+        dots = reference.flatten()[::7], values.flatten()[::7]
+        ax.plot(*dots, marker, markersize=4, color=COLORS[name], label=name, zorder=3 - len(off) / 4)
+    ax.set(xlabel=f"{what} with three copies", ylabel=f"{what} with one channel", aspect="equal")
+    ax.legend(markerscale=2)
+    ax.figure.suptitle(f"Off the diagonal: {', '.join(off)} of the largest {what}", fontsize=10)
+    return ax.figure
+
+
+def plot_reach(gradient: Tensor) -> Figure:
+    """How strongly the tokens depend on each frame, by their gradient (n_mels, frames); frames without any are marked."""
+    reached = gradient.abs().sum(dim=0)
+    last = int(reached.nonzero().max()) + 1
+    unseen = len(reached) - last
+    ax = new_axes(7, 2.2)
+    ax.plot(reached, color=COLORS["sum"], linewidth=1)
+    label = f"{unseen} frames that no patch covers"
+    ax.axvspan(last, len(reached), color=COLORS["trapped"], alpha=0.4, label=label)
+    ax.set(xlabel="frame", ylabel="gradient", xlim=(0, len(reached)), ylim=(0, 1.4 * reached.max()))
+    ax.set_title(f"The last {unseen} of {len(reached)} frames change nothing, and no error says so", fontsize=10)
+    ax.legend(loc="upper left")
+    return ax.figure
+
+
+def plot_stems(accuracies: Mapping) -> Figure:
+    """Accuracies over the folds {stem: (folds,)} of one probe behind several stems; the title sets each against the sum.
+
+    A difference is told apart here where it is larger than its own standard deviation over the folds.
+    """
+    others = [name for name in accuracies if name != "sum"]
+    more = {name: 100 * (accuracies[name] - accuracies["sum"]) for name in others}
+    said = [f"{name} {points.mean():+.1f} ± {points.std(ddof=1):.1f}" for name, points in more.items()]
+    return plot_folds(accuracies, title=f"Points above the sum, and their spread: {', '.join(said)}")
+
+
+def plot_energy_kept(stems: Mapping[str, Tensor]) -> Figure:
+    """How much energy filters keep when their planes are added, one row a stem {model: (embed_dim, 3, height, width)}.
+
+    A histogram, then the eight filters that keep least and most, each beside its sum (drawn at a third, so that a grey
+    filter looks the same in both). Filters without weights are left out.
+    """
+    fig, grid = plt.subplots(len(stems), 3, figsize=(9, 2.4 * len(stems)), width_ratios=(1.4, 1, 1), squeeze=False)
+    plt.close(fig)
+    fig.set_layout_engine("constrained")
+    shares = []
+    for (bars, *panels), (name, weight), color in zip(grid, stems.items(), ("vit", "convnet"), strict=False):
+        weight = weight[weight.flatten(1).norm(dim=1) > 1e-6]
+        kept, name = energy_kept(weight), name.split(".")[0]
+        share = weight.sum(dim=1).square().sum() / (3 * weight.square().sum())
+        shares.append(f"{share:.0%} ({name.split('_')[0]})")
+        bars.hist(kept, bins=torch.linspace(0, 1, 21), color=COLORS[color])
+        bars.axvline(1 / 3, color="black", linestyle="--", linewidth=1)
+        bars.set(xlabel="energy kept", ylabel="filters", title=name)
+        order = kept.argsort()
+        for ax, chosen, what in zip(panels, (order[:8], order[-8:]), ("least", "most"), strict=True):
+            third = weight[chosen].mean(dim=1, keepdim=True)
+            pairs = torch.stack([weight[chosen], third.expand(-1, 3, -1, -1)], dim=1).flatten(0, 1)
+            peak = weight[chosen].abs().amax(dim=(1, 2, 3)).repeat_interleave(2)
+            title = f"{what} kept: {kept[chosen].min():.2f} to {kept[chosen].max():.2f}"
+            plot_filters(pairs, peak, title=title, ax=ax, columns=4)
+    fig.suptitle(f"Colour cancels, grey stays: in all, the sum keeps {', '.join(shares)}")
+    return fig
+
+
+def plot_changes(changes: Mapping[str, Mapping[str, float]]) -> Figure:
+    """Relative changes {model: {place: change}} as groups of bars, the places in the same order in each model."""
+    ax = new_axes(8, 3)
+    places = list(next(iter(changes.values())))
+    for offset, (place, shade) in enumerate(zip(places, (0.35, 0.65, 1.0), strict=True)):
+        spots = [row + 0.27 * (offset - 1) for row in range(len(changes))]
+        look = {"color": COLORS["average"], "alpha": shade, "edgecolor": "black", "label": place}
+        ax.bar(spots, [change[place] for change in changes.values()], 0.25, **look)
+    ax.set_xticks(range(len(changes)), [name.replace(", ", ",\n") for name in changes], fontsize=8)
+    most = max(value for change in changes.values() for value in change.values())
+    ax.set(ylabel="relative change", ylim=(0, 1.3 * most))
+    hidden = sum(change[places[-1]] < 0.05 for change in changes.values())
+    ax.set_title(f"At the end the average is hidden (below 0.05) in {hidden} of {len(changes)}", fontsize=10)
+    ax.legend(ncols=3, loc="upper center", fontsize=8)
+    return ax.figure
+
+
+def plot_border(difference: Tensor, mels: int = 24, frames: int = 64) -> Figure:
+    """The lower left corner of a difference between two stems' answers (filters, n_mels, frames), the largest over filters."""
+    largest = difference.abs().amax(dim=0)
+    ax = new_axes(7, 2.4)
+    image = ax.imshow(largest[:mels, :frames], origin="lower", cmap=LEVEL_MAP)
+    inside = largest[1:-1, 1:-1].max()
+    ax.set(xlabel="frame", ylabel="mel bin")
+    ax.set_title(f"With zero padding: off by {largest.max():.1f} at the border, {inside:.0e} inside", fontsize=10)
+    ax.figure.colorbar(image, ax=ax, label="largest difference")
+    return ax.figure
+
+
+def plot_token_lengths(tokens: Mapping[tuple[int, int], Tensor]) -> Figure:
+    """The length of each token, one panel a grid {(rows, cols): (1, rows * cols, embed_dim)}, all with one scale."""
+    fig, panels = plt.subplots(1, len(tokens), figsize=(9, 3), layout="constrained", squeeze=False)
+    plt.close(fig)
+    lengths = {grid: one[0].norm(dim=1).view(grid) for grid, one in tokens.items()}
+    scale = {"vmin": 0, "vmax": max(one.max().item() for one in lengths.values())}
+    for ax, ((rows, cols), one) in zip(panels[0], lengths.items(), strict=True):
+        image = ax.imshow(one, origin="lower", aspect="auto", cmap=LEVEL_MAP, **scale)
+        ax.set(
+            xlabel="patch along time", ylabel="patch along frequency", title=f"{rows} x {cols} = {rows * cols} tokens"
+        )
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    fig.colorbar(image, ax=panels, label="length of token")
+    return fig
 
 
 def plot_filters(

@@ -9,7 +9,7 @@ COLORS = {
     "by hand": "#0072B2",
     "library": "#E69F00",
     "sum": "#0072B2",
-    "mean": "#E69F00",
+    "average": "#E69F00",
     "copy": "#56B4E9",
     "random": "#999999",
     "interpolated": "#0072B2",
