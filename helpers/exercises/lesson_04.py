@@ -1,4 +1,4 @@
-"""Exercises of lesson 04: a head's parameters, a head of one's own, DeiT's two heads, what to average."""
+"""Exercises of lesson 04: a head of one's own, and DeiT's two heads."""
 
 import copy
 import math
@@ -10,26 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from helpers.exercises import TODO, Verdict, grade
+from helpers.exercises import TODO, Verdict, _attempt, _Spoilt
 
-# --- 4.1: how many parameters has a head? ------------------------------------------------------------------------------
-
-# embed_dim, num_classes, num_heads
-COUNT_CASES = [(192, 10, 1), (192, 10, 2), (1280, 50, 1), (768, 527, 2)]
-
-
-def check_head_parameters(answer) -> Verdict:
-    """`head_parameters(embed_dim, num_classes, num_heads)`: weights and biases of all heads."""
-    return grade(
-        answer,
-        reference=lambda dim, classes, heads: heads * classes * (dim + 1),
-        cases=COUNT_CASES,
-        mistakes=MISTAKES["head_parameters"],
-        right="Each class is one row of weights and one bias, in each head.",
-    )
-
-
-# --- 4.2: a head of your own -------------------------------------------------------------------------------------------
+# --- 4.1: a head of your own -------------------------------------------------------------------------------------------
 
 
 def check_sound_head(answer) -> Verdict:
@@ -45,35 +28,49 @@ def _faults_of_head(answer: Callable, embed_dim: int, num_classes: int) -> dict[
     if not isinstance(head, nn.Module):
         return {f"The function returns a {type(head).__name__}; an `nn.Module` is expected.": True}
     features = 5 + 30 * torch.randn(64, embed_dim)
-    first = head.eval()(features)
+    given = features.clone()
+    first = head.eval()(given)
     if first.shape != (64, num_classes):
         return {f"The shape is {tuple(first.shape)}; expected {(64, num_classes)}.": True}
     first_loss = F.cross_entropy(first, torch.arange(64) % num_classes).item()
-    last = [weight for weight in head.parameters() if weight.ndim == 2 and num_classes in weight.shape]
-    if not last:
+    into_classes = [weight for weight in head.parameters() if weight.ndim == 2 and len(weight) == num_classes]
+    if not into_classes:
         return {NO_LINEAR: True}
+    last = ([weight for weight in into_classes if not weight.any()] or into_classes)[-1]  # wherever it was declared
     with torch.no_grad():
-        last[-1].normal_()  # as if it had learnt something
-    logits, louder = head(features), head(10 * features)
-    in_training = head.train()(features)
-    with torch.no_grad():
-        last[-1].mul_(-2)
-    doubled = head.eval()(features)
-    sums = logits.sum(dim=1), logits.exp().sum(dim=1)  # of probabilities, of their logarithms
+        last.normal_()  # as if it had learnt something
+        logits, louder, alone = head(features), head(10 * features), head(features[:2])
+        in_training = head.train()(features)
+        last.mul_(-2)
+        doubled = head.eval()(features)
+        last.zero_()
+        wanted = torch.arange(1.0, num_classes + 1)
+        biases = [one for one in head.parameters() if one.shape == (num_classes,) and not one.any()]
+        for bias in biases:
+            bias.copy_(wanted)
+        scaled = bool(biases) and not torch.allclose(head(features), wanted.expand(64, -1), atol=1e-3)
+    # rows that sum to 1 as they are, or as exponentials
+    sums = [total for one in (logits, in_training) for total in (one.sum(dim=1), one.exp().sum(dim=1))]
     return {
+        IN_PLACE: not torch.equal(given, features),
         SOFTMAX: any(torch.allclose(one, torch.ones(64), atol=1e-4) for one in sums),
         DEAD: not logits.any(),
         NO_NORM: not torch.allclose(logits, louder, atol=1e-2),
+        OVER_BATCH: not torch.allclose(logits[:2], alone, atol=1e-2),
         RANDOM: abs(first_loss - math.log(num_classes)) > 1e-5,
-        AFTER_LINEAR: not torch.allclose(doubled, -2 * logits, rtol=1e-3, atol=1e-3),
+        AFTER_LINEAR: scaled or not torch.allclose(doubled, -2 * logits, rtol=1e-3, atol=1e-3),
         FROZEN: not all(weight.requires_grad for weight in head.parameters()),
         NO_DROPOUT: torch.equal(in_training, logits),
-        LATE_DROPOUT: bool((in_training == 0).any()),
+        LATE_DROPOUT: bool((in_training[in_training.any(dim=1)] == 0).any()),
     }
 
 
+IN_PLACE = "Your head writes into the features that it is given: the next head would read spoilt ones."
 SOFTMAX = "There is a softmax at the end. `cross_entropy` applies its own: a head gives logits."
 NO_NORM = "The logits grow with the features: begin with a LayerNorm (a batch norm would use stored statistics)."
+OVER_BATCH = (
+    "A clip's logits depend on the other clips of its batch: the norm is over the features, not over the clips."
+)
 AFTER_LINEAR = "Something follows the linear layer: its values are the logits, as they are."
 DEAD = "The norm's own weight is zero as well, so nothing gets through: set the linear layer alone to zero."
 NO_LINEAR = "There is no linear layer that ends in the classes: its weight would have `num_classes` rows."
@@ -83,9 +80,18 @@ NO_DROPOUT = "Nothing is dropped in training: put `nn.Dropout` before the linear
 LATE_DROPOUT = "Whole logits are dropped: the dropout belongs before the linear layer, on the features."
 
 
+class _Lambda(nn.Module):
+    def __init__(self, function: Callable):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
 def _sound_head(
     *,
-    norm=True,
+    norm=nn.LayerNorm,
     dropout=0.2,
     zero=("weight", "bias"),
     order=("norm", "dropout", "linear"),
@@ -99,17 +105,21 @@ def _sound_head(
         for name in zero:
             nn.init.zeros_(getattr(linear, name))
         linear.requires_grad_(not frozen)
-        layers = {
-            "norm": nn.LayerNorm(embed_dim) if norm else nn.Identity(),
-            "dropout": nn.Dropout(dropout),
-            "linear": linear,
-        }
+        layers = {"norm": norm(embed_dim), "dropout": nn.Dropout(dropout), "linear": linear}
         return nn.Sequential(*(layers[name] for name in order), last())
 
     return answer
 
 
-# --- 4.3: both heads ---------------------------------------------------------------------------------------------------
+def _over_batch(embed_dim):
+    return nn.BatchNorm1d(embed_dim, track_running_stats=False)
+
+
+def _writes(embed_dim):
+    return _Lambda(lambda x: x.sub_(x.mean(dim=1, keepdim=True)).div_(x.std(dim=1, keepdim=True)))
+
+
+# --- 4.2: both heads ---------------------------------------------------------------------------------------------------
 
 
 def check_replace_both_heads(answer) -> Verdict:
@@ -121,7 +131,7 @@ def check_replace_both_heads(answer) -> Verdict:
 def _faults_of_model(answer: Callable, num_classes: int) -> dict[str, bool] | None:
     sizes = {"embed_dim": 12, "depth": 1, "num_heads": 3, "img_size": 32, "num_classes": 7}
     model = timm.create_model("deit_tiny_distilled_patch16_224", **sizes)
-    old, stem = (model.head, model.head_dist), model.patch_embed.proj.weight.detach().clone()
+    old, before = (model.head, model.head_dist), copy.deepcopy(model).eval()
     result = answer(model, num_classes)
     if result is ... or (result is None and (model.head, model.head_dist) == old):
         return None
@@ -138,11 +148,31 @@ def _faults_of_model(answer: Callable, num_classes: int) -> dict[str, bool] | No
         SHARED: head.weight is head_dist.weight,
         RANDOM_WEIGHTS: bool(head.weight.any() or head_dist.weight.any()),
         RANDOM_BIASES: bool(head.bias.any() or head_dist.bias.any()),
-        ERASED: not torch.equal(model.patch_embed.proj.weight, stem),
+        ERASED: not _equal(_below_heads(model), _below_heads(before)),
         FROZEN: not all(weight.requires_grad for one in (head, head_dist) for weight in one.parameters()),
+        FROZEN_BELOW: not all(weight.requires_grad for weight in model.parameters()),
         OLD_NUMBER: model.num_classes != num_classes,
         NOT_RETURNED: result is not model,
+        MODE: not model.training or model.distilled_training,
+        CHANGED: head.out_features == head_dist.out_features and not _same_below(model, before),
     }
+
+
+def _below_heads(model: nn.Module) -> dict[str, Tensor]:
+    """Every tensor outside the two heads."""
+    return {name: value for name, value in model.state_dict().items() if not name.startswith(("head.", "head_dist."))}
+
+
+def _equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def _same_below(model: nn.Module, before: nn.Module) -> bool:
+    """Whether the tokens are those of the model that was given, and the logits as many as there are classes."""
+    x = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        tokens, logits = model.eval().forward_features(x), model(x)
+        return torch.equal(tokens, before.forward_features(x)) and logits.shape == (2, model.num_classes)
 
 
 WIDTH = "Both heads are linear layers that read `model.embed_dim` features: `nn.Linear(model.embed_dim, num_classes)`."
@@ -152,6 +182,13 @@ SHARED = "The two heads are one and the same module: what one learns, the other 
 RANDOM_WEIGHTS = "The weights are random, and the first loss is above ln(classes): set them to zero."
 NO_BIAS = "A head lacks its bias: `nn.Linear` has one unless you leave it out."
 ERASED = "Weights below the heads have changed, too: the pretrained model is what you want to keep."
+FROZEN_BELOW = (
+    "Weights below the heads are frozen now: whether they learn is the business of training, not of new heads."
+)
+MODE = (
+    "The heads are right, but the model is in another mode than you were given it: leave `train()` and `eval()` alone."
+)
+CHANGED = "The weights below the heads are the old ones, but the model computes something else with them."
 RANDOM_BIASES = "The biases still are random: set them to zero as well."
 OLD_NUMBER = "The heads are right, but `model.num_classes` still names the old number: timm and others read it."
 NOT_RETURNED = "The heads are right, but your function does not return the model: end it with `return model`."
@@ -197,25 +234,20 @@ def _reset(model, num_classes):
     return model
 
 
-# --- 4.4: what is averaged? --------------------------------------------------------------------------------------------
-
-_draw = torch.Generator().manual_seed(4)
-PAIR_CASES = [tuple(3 * torch.randn(2, 5, 4, generator=_draw)), tuple(torch.randn(2, 3, 7, generator=_draw))]
+def _zero_heads(model, num_classes):
+    return _replace("head", "head_dist")(model, num_classes)
 
 
-def check_joint_probabilities(answer) -> Verdict:
-    """`joint_probabilities(class_logits, dist_logits)`: (batch, num_classes) each, to probabilities as timm's DeiT means them."""
-    return grade(
-        answer,
-        reference=lambda one, two: ((one + two) / 2).softmax(dim=1),
-        cases=PAIR_CASES,
-        mistakes=MISTAKES["joint_probabilities"],
-        right="The mean of the logits, then one softmax: what the model's own output means.",
-    )
+def _unfrozen_heads(model):
+    model.requires_grad_(False)
+    for head in model.get_classifier():
+        head.requires_grad_()
+    return model
 
 
-def _mean_of_softmaxes(one: Tensor, two: Tensor) -> Tensor:
-    return (one.softmax(dim=1) + two.softmax(dim=1)) / 2
+def _without_block(model):
+    model.blocks[0].forward = lambda x, **_: x
+    return model
 
 
 # --- all ---------------------------------------------------------------------------------------------------------------
@@ -225,15 +257,19 @@ def _first_fault(answer: Any, faults: Callable, cases: Sequence[tuple], right: s
     """Verdict on an answer that is judged by its properties, since many different ones are right."""
     if answer is ... or answer is None:
         return TODO
+
+    def judge(*case):
+        torch.manual_seed(0)
+        return faults(answer, *case)
+
     for case in cases:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            try:
-                found = faults(answer, *case)
-            except Exception as error:
-                return Verdict("wrong", f"Your code raised `{type(error).__name__}: {error}`.")
+        found = _attempt(judge, case)
         if found is None:
             return TODO
+        if isinstance(found, _Spoilt):
+            return Verdict("wrong", str(found))
+        if isinstance(found, Exception):
+            return Verdict("wrong", f"Your code raised `{type(found).__name__}: {found}`.")
         for message, is_there in found.items():
             if is_there:
                 return Verdict("wrong", message)
@@ -241,28 +277,13 @@ def _first_fault(answer: Any, faults: Callable, cases: Sequence[tuple], right: s
 
 
 MISTAKES: dict[str, dict[str, Any]] = {
-    "head_parameters": {
-        "The biases are missing: each head has one for each class.": lambda dim, classes, heads: heads * classes * dim,
-        "A head has a bias for each class, not one in all.": lambda dim, classes, heads: heads * (classes * dim + 1),
-        "That is one head, whatever `num_heads` says, and without its biases.": lambda dim, classes, heads: (
-            classes * dim
-        ),
-        "That is one head, whatever `num_heads` says.": lambda dim, classes, heads: classes * (dim + 1),
-        "All weights are there, but the biases of one head only.": lambda dim, classes, heads: (
-            heads * classes * dim + classes
-        ),
-        "A bias belongs to an output, not to an input: `num_classes` of them in a head.": (
-            lambda dim, classes, heads: heads * (classes * dim + dim)
-        ),
-        "That is one class too many: there is no background class.": lambda dim, classes, heads: (
-            heads * (classes + 1) * (dim + 1)
-        ),
-    },
     "sound_head": {
         SOFTMAX: _sound_head(last=lambda: nn.LogSoftmax(dim=1)),
         AFTER_LINEAR: _sound_head(last=nn.Tanh),
         DEAD: lambda embed_dim, num_classes: _zeroed(_sound_head()(embed_dim, num_classes)),
-        NO_NORM: _sound_head(norm=False),
+        NO_NORM: _sound_head(norm=lambda embed_dim: nn.Identity()),
+        OVER_BATCH: _sound_head(norm=_over_batch),
+        IN_PLACE: _sound_head(norm=_writes),
         RANDOM: _sound_head(zero=("weight",)),
         FROZEN: _sound_head(frozen=True),
         NO_DROPOUT: _sound_head(dropout=0.0),
@@ -279,21 +300,10 @@ MISTAKES: dict[str, dict[str, Any]] = {
         NO_BIAS: _replace("head", "head_dist", zero=("weight",), bias=False),
         ERASED: lambda model, num_classes: _zeroed(_reset(model, num_classes)),
         FROZEN: _replace("head", "head_dist", frozen=True),
+        FROZEN_BELOW: lambda model, num_classes: _unfrozen_heads(_zero_heads(model, num_classes)),
+        MODE: lambda model, num_classes: _zero_heads(model, num_classes).eval(),
+        CHANGED: lambda model, num_classes: _without_block(_zero_heads(model, num_classes)),
         OLD_NUMBER: _replace("head", "head_dist", count=False),
         NOT_RETURNED: _replace("head", "head_dist", give_back=False),
-    },
-    "joint_probabilities": {
-        "That is the mean of two softmaxes, as in the DeiT paper. timm averages logits, then applies one softmax.": _mean_of_softmaxes,
-        "That is a softmax of the sum. Half of it is the mean; the sum makes the model too sure.": (
-            lambda one, two: (one + two).softmax(1)
-        ),
-        "The softmax runs over the clips: each clip's classes must sum to 1, `dim=1`.": lambda one, two: (
-            (one + two) / 2
-        ).softmax(0),
-        "These are logits: a softmax over the classes makes them probabilities.": lambda one, two: (one + two) / 2,
-        "Two softmaxes, one after the other, push all probabilities together.": (
-            lambda one, two: _mean_of_softmaxes(one, two).softmax(1)
-        ),
-        "That is the class head alone.": lambda one, two: one.softmax(1),
     },
 }
