@@ -16,59 +16,6 @@ def leaks_by_comparison(recordings, train, test):
     return torch.as_tensor(test)[same.any(dim=1)]
 
 
-def accuracy_by_counting(model, batches):
-    model.eval()
-    right = count = 0
-    with torch.no_grad():
-        for x, target in batches:
-            right += (model(x).argmax(dim=1) == target).sum()
-            count += len(target)
-    return right / count
-
-
-@torch.inference_mode()
-def accuracy_at_once(model, batches):
-    model.eval()
-    x, target = (torch.cat(parts) for parts in zip(*batches, strict=True))
-    return (model(x).softmax(dim=-1).max(dim=-1).indices == target).float().mean().item()
-
-
-@torch.inference_mode()
-def accuracy_weighted(model, batches):
-    was_training = model.training
-    model.eval()
-    sizes = [len(target) for _, target in batches]
-    shares = [(model(x).argmax(dim=1) == target).float().mean().item() for x, target in batches]
-    model.train(was_training)
-    return np.average(shares, weights=sizes)
-
-
-def choose_by_max(rates, sounds, test_fold, try_out):
-    train, validation = sounds.inner_split(test_fold)
-    return max(rates, key=lambda lr: try_out(lr, train, validation))
-
-
-def choose_over_two_splits(rates, sounds, test_fold, try_out):
-    scores = np.zeros(len(rates))
-    for seed in (0, 1):
-        train, validation = sounds.inner_split(test_fold, seed=seed)
-        scores += [try_out(lr, train, validation) for lr in rates]
-    return rates[scores.argmax()]
-
-
-def choose_by_a_whole_fold(rates, sounds, test_fold, try_out):
-    """An official fold may validate as well: no recording lies in two."""
-    folds = sounds.table["fold"].to_numpy()
-    other = test_fold % 5 + 1
-    train = np.flatnonzero((folds != test_fold) & (folds != other))
-    best, chosen = 0, None
-    for lr in rates:
-        accuracy = try_out(lr, train, np.flatnonzero(folds == other))
-        if accuracy > best:
-            best, chosen = accuracy, lr
-    return torch.tensor(chosen, dtype=torch.float64).item()
-
-
 @torch.inference_mode()
 def predict(path, model, log_mel, notes):
     waveform = clips.read_clip(path, notes["sample_rate"])
@@ -105,7 +52,5 @@ RIGHT = {
         leaks_by_comparison,
         lambda recordings, train, test: [clip for clip in test if (recordings[train] == recordings[clip]).any()],
     ],
-    "accuracy_of": [accuracy_by_counting, accuracy_at_once, accuracy_weighted],
-    "choose_lr": [choose_by_max, choose_over_two_splits, choose_by_a_whole_fold],
     "predict": [predict, predict_with_numpy, predict_twice],
 }
