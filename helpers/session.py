@@ -163,7 +163,7 @@ COSTS = {  # of profiles made for a GPU, without one
     "gpu": "\nwithout a CUDA device training takes twice as long as in laptop, and nothing else is gained",
     "large": "\nwithout a CUDA device each clip takes some thirty times as long as in laptop: hours a lesson",
 }
-WAY_OUT = "connect once, or set VISION_WEIGHTS and AUDIO_DATA to the folders that hold the weights and the sound"
+WAY_OUT = "connect once, or put it into the folder that VISION_WEIGHTS (models) or AUDIO_DATA (sound) names"
 
 
 def start(profile: str = "auto") -> Session:
