@@ -107,8 +107,7 @@ def create(name: str, session, *, pretrained: bool = True, **timm_arguments) -> 
         pretrained: Whether to load weights at all.
         **timm_arguments: As for `timm.create_model`: in_chans, img_size, num_classes and so on.
     Raises:
-        ValueError: If timm has no such model, no weights for it, none for so many channels, or the file holds those of
-            another one.
+        ValueError: If timm has no such model, no weights for it or for so many channels, or the file holds another's.
         OSError: If a weights file is damaged, or the hub cannot be reached.
     """
     _check_name(name)
@@ -122,11 +121,9 @@ def create(name: str, session, *, pretrained: bool = True, **timm_arguments) -> 
         tags = ", ".join(timm.list_pretrained(f"{get_arch_name(name)}.*")) or "none of its kind has any"
         raise ValueError(f"timm knows no weights for {name!r} ({tags}): use pretrained=False or another name")
     if not locate(name, None):  # at once, and not after the hub's many attempts
-        raise OSError(
-            f"the weights of {name!r} are not in the hub's cache and the hub does not answer: connect to it and start the "
-            f"session again, set VISION_WEIGHTS to a folder that holds {get_arch_name(name)}.*.safetensors, or use the "
-            "offline profile"
-        )
+        fault = f"the weights of {name!r} are not in the hub's cache and the hub does not answer"
+        folder = f"set VISION_WEIGHTS to a folder that holds {get_arch_name(name)}.*.safetensors"
+        raise OSError(f"{fault}: connect and start the session again, {folder}, or use the offline profile")
     try:
         return _build(name, True, **timm_arguments)
     except SafetensorError as error:

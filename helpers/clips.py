@@ -268,9 +268,9 @@ def cached(file: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tenso
     except (OSError, SafetensorError) as error:
         if isinstance(error, PermissionError) and file.is_file():
             return tensors  # Windows replaces no file that another process has mapped, and that one is good
-        need = f"{1 + sum(tensor.nbytes for tensor in tensors.values()) // 10**6} MB must be free and writable there"
-        way_out = "make room, or name another folder in AUDIO_CACHE."
-        raise OSError(f"{file.name} could not be kept in {file.parent} ({error}): {need}; {way_out}") from error
+        megabytes = 1 + sum(tensor.nbytes for tensor in tensors.values()) // 10**6
+        way_out = f"{megabytes} MB must be free and writable there, or name another folder in AUDIO_CACHE"
+        raise OSError(f"{file.name} could not be kept in {file.parent} ({error}): {way_out}.") from error
     return load_file(file)
 
 

@@ -21,9 +21,6 @@ def _slider(value: int, least: int, most: int, step: int = 1) -> IntSlider:
     return IntSlider(value, min=least, max=most, step=step, continuous_update=False)
 
 
-# lesson 01
-
-
 def explore_resolution() -> interactive:
     """Two tones and ten clicks through a window of your choice."""
 
@@ -75,9 +72,6 @@ def explore_augmentation(waveform: Tensor, log_mel: spectrograms.LogMel, mean: f
     return interactive(draw, roll_ms=_slider(0, 0, 2000, 100), gain_db=_slider(0, -30, 12, 3), **masks)
 
 
-# lesson 03
-
-
 def explore_positions(pos_embed: Tensor, *, grid: tuple[int, int], num_prefix_tokens: int) -> interactive:
     """A position table on a grid, and by a way of interpolation, of your choice."""
 
@@ -88,9 +82,6 @@ def explore_positions(pos_embed: Tensor, *, grid: tuple[int, int], num_prefix_to
 
     way = {"mode": Dropdown(options=positions.MODES[:3]), "antialias": Checkbox(value=True)}
     return interactive(draw, rows=_slider(8, 2, 24), cols=_slider(16, 2, 64), **way)
-
-
-# lesson 04
 
 
 def explore_map(points, neighbours, sounds: clips.Clips) -> interactive:
@@ -119,9 +110,6 @@ def explore_two_heads(class_logits: Tensor, dist_logits: Tensor, sounds: clips.C
     return interactive(draw, clip=_slider(sounds.bark, 0, len(class_logits) - 1), percent=_slider(50, 0, 100, 5))
 
 
-# lesson 02
-
-
 def explore_coverage() -> interactive:
     """Tokens of a clip, their cost, and what no patch sees."""
 
@@ -132,9 +120,6 @@ def explore_coverage() -> interactive:
     return interactive(draw, **picture, patch_size=Dropdown(options=(8, 16, 32), value=16), stride=_slider(16, 4, 32))
 
 
-# lesson 05
-
-
 def explore_rates(rates: Callable[[float, float], dict]) -> interactive:
     """Learning rates of some layers, `rates(layer_decay, warmup)`, for a decay and a warm-up of your choice in percent."""
 
@@ -143,9 +128,6 @@ def explore_rates(rates: Callable[[float, float], dict]) -> interactive:
         display(figures.plot_rates(rates(layer_decay / 100, warmup / 100), title=title))
 
     return interactive(draw, layer_decay=_slider(75, 30, 100), warmup=_slider(10, 0, 50, 5))
-
-
-# lesson 06
 
 
 def uploader() -> FileUpload:

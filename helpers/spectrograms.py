@@ -191,31 +191,23 @@ def mixup(
     return mixed, torch.lerp(soft[other], soft, weight[:, None])
 
 
-def tones_and_clicks(sample_rate: int, *, gap_hz: float, gap_ms: float) -> Tensor:
-    """Two tones `gap_hz` apart (1 kHz and above), a pause, then ten clicks, one every `gap_ms`: (samples,)."""
-    gap = gap_ms / 1000 * sample_rate
-    tones = torch.arange(round(20 / gap_hz * sample_rate)) / sample_rate
-    tones = 0.05 * sum(torch.sin(2 * math.pi * hz * tones) for hz in (1000, 1000 + gap_hz))
-    clicks = torch.zeros(round(30 * gap))
-    clicks[(gap * torch.arange(10, 20)).round().long()] = 1
-    return torch.cat([tones, clicks])
-
-
 def count_tones_and_clicks(
     n_fft: int, hop_length: int, *, sample_rate: int = 16_000, gap_hz: float = 40, gap_ms: float = 10
 ) -> tuple[Tensor, int, int]:
-    """Look at `tones_and_clicks` through one window: (power (bins, frames), tones told apart, clicks told apart).
+    """Two tones `gap_hz` apart (1 kHz and above), a pause, then ten clicks, one every `gap_ms`, looked at through one window.
 
-    An event counts where a peak stands out of its surroundings by a tenth of the highest.
+    Returns (power (bins, frames), tones told apart, clicks told apart). An event counts where a peak stands out of its
+    surroundings by a tenth of the highest.
     """
-    waveform = tones_and_clicks(sample_rate, gap_hz=gap_hz, gap_ms=gap_ms)
-    stft = torch.stft(
-        waveform, n_fft, hop_length, window=torch.hann_window(n_fft), pad_mode="constant", return_complex=True
-    )
-    power = stft.abs().square()
+    end, gap = 20 / gap_hz, gap_ms / 1000  # seconds
+    time = torch.arange(round(end * sample_rate)) / sample_rate
+    tones = 0.05 * sum(torch.sin(2 * math.pi * hz * time) for hz in (1000, 1000 + gap_hz))
+    clicks = torch.zeros(round(30 * gap * sample_rate))
+    clicks[(gap * sample_rate * torch.arange(10, 20)).round().long()] = 1
+    how = {"window": torch.hann_window(n_fft), "pad_mode": "constant", "return_complex": True}
+    power = torch.stft(torch.cat([tones, clicks]), n_fft, hop_length, **how).abs().square()
     seconds = torch.arange(power.shape[1]) * hop_length / sample_rate
     hz = torch.arange(power.shape[0]) * sample_rate / n_fft
-    end, gap = 20 / gap_hz, gap_ms / 1000  # seconds
     spectrum = power[:, (seconds > end / 4) & (seconds < 3 * end / 4)].sum(dim=1)[(hz - 1000).abs() < 4 * gap_hz]
     clicks = power[:, (seconds > end + 8.5 * gap) & (seconds < end + 20.5 * gap)][hz > 2000].sum(dim=0)
     return power, _count_peaks(spectrum), _count_peaks(clicks)
