@@ -1,11 +1,9 @@
 """Lesson 06: your own sounds, from a folder of recordings to a model that names them.
 
-    python -m helpers.own_sounds inspect FOLDER
-    python -m helpers.own_sounds train FOLDER --out MODEL.safetensors
-    python -m helpers.own_sounds predict MODEL.safetensors FILES...
-    python -m helpers.own_sounds serve MODEL.safetensors
-
-`folder` reads a folder of recordings as a data set, `model` trains, keeps and uses a model, `demo` is its page in a browser.
+python -m helpers.own_sounds inspect FOLDER
+python -m helpers.own_sounds train FOLDER --out MODEL.safetensors
+python -m helpers.own_sounds predict MODEL.safetensors FILES...
+python -m helpers.own_sounds serve MODEL.safetensors
 """
 
 from helpers.own_sounds.example import example, example_recording

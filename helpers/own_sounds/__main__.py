@@ -1,91 +1,66 @@
 """The command line of own sounds: inspect, train, predict, serve. Each says in one sentence what is wrong, if anything is."""
 
 import argparse
-import csv
 import sys
 from pathlib import Path
 
 from helpers import fine_tuning, own_sounds, session
+from helpers.own_sounds import demo
 
 
-def inspect(options: argparse.Namespace) -> int:
+def inspect(options: argparse.Namespace) -> None:
     found = own_sounds.inspect(options.folder, recording=options.recording)
     print(own_sounds.summary(found).to_string(float_format="{:.2f}".format))
     print(found.attrs["recordings"])
     for row in found[(found["problem"] != "") | (found["note"] != "")].itertuples():
         print(f"{row.path}: {'left out, ' + row.problem if row.problem else row.note}")
-    return 0
 
 
-def train(options: argparse.Namespace) -> int:
+def train(options: argparse.Namespace) -> None:
     found = own_sounds.inspect(options.folder, recording=options.recording)
     settings = own_sounds.front_end(found)
-    where = {
-        "seconds": settings["seconds"],
-        "sample_rate": settings["log_mel"]["sample_rate"],
-        "mode": settings["mode"],
-    }
-    sounds = own_sounds.from_folder(options.folder, found=found, **where)
+    seconds = settings["seconds"]
+    sounds = own_sounds.from_folder(options.folder, found=found, seconds=seconds, mode=settings["mode"])
     here, how = session.start(), {"name": options.model, "epochs": options.epochs, "most_alarms": options.alarms}
-    print(
-        f"{len(sounds)} clips of {settings['seconds']} s, {len(sounds.class_names)} classes; {sounds.source}",
-        flush=True,
-    )
+    print(f"{len(sounds)} clips of {seconds} s, {len(sounds.class_names)} classes; {sounds.source}", flush=True)
     notes = own_sounds.train(sounds, settings, options.out, here, **how)
     print(own_sounds.card(notes))
     print(f"{options.out} and {Path(options.out).with_suffix('.md')} are written.")
-    return 0
 
 
 def predict(options: argparse.Namespace) -> int:
     loaded, failed = fine_tuning.load_model(options.model), 0
-    rows = csv.writer(sys.stdout, lineterminator="\n")
-    rows.writerow(["file", "start", "end", "class", "probability"])
+    columns = ["file", "start", "end", "class", "probability"]
+    print(",".join(columns))
     for file in options.files:
         try:
-            for row in own_sounds.timeline(loaded, file).to_dict("records"):
-                rows.writerow(
-                    [file, f"{row['start']:.2f}", f"{row['end']:.2f}", row["class"], f"{row['probability']:.4f}"]
-                )
+            heard = own_sounds.timeline(loaded, file).assign(file=file).round(4)
+            print(heard.to_csv(columns=columns, index=False, header=False), end="", flush=True)
         except (OSError, ValueError) as error:
             print(error, file=sys.stderr)
             failed = 1
-        sys.stdout.flush()
     return failed
 
 
-def serve(options: argparse.Namespace) -> int:
-    from helpers.own_sounds import demo
-
+def serve(options: argparse.Namespace) -> None:
     demo.serve(fine_tuning.load_model(options.model), host=options.host, port=options.port)
-    return 0
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m helpers.own_sounds", description="Your own sounds: from a folder to a model that names them."
-    )
+    purpose = own_sounds.__doc__.splitlines()[0]
+    parser = argparse.ArgumentParser(prog="python -m helpers.own_sounds", description=purpose)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, purpose in (
-        ("inspect", "what lies in a folder, and what would be left out"),
-        ("train", "make a model of a folder"),
-    ):
+    purposes = {"inspect": "what lies in a folder, and what would be left out", "train": "make a model of a folder"}
+    one_group = r"regular expression with one group, such as 'speaker(\d+)'; files of one recording stay together"
+    for name, purpose in purposes.items():
         command = commands.add_parser(name, help=purpose)
         command.add_argument("folder", help="folder of class folders, each with sound files at any depth")
-        command.add_argument(
-            "--recording",
-            metavar="PATTERN",
-            help=r"regular expression with one group, such as 'speaker(\d+)'; files of one recording stay together",
-        )
+        command.add_argument("--recording", metavar="PATTERN", help=one_group)
     command.add_argument("--out", required=True, help="file to write, ending in .safetensors")
     command.add_argument("--epochs", type=int, default=30)
     command.add_argument("--model", metavar="NAME", help="a timm model; the session's ViT unless given")
-    command.add_argument(
-        "--alarms",
-        type=float,
-        default=60.0,
-        help="false alarms an hour, at most, on validation recordings (default: 60)",
-    )
+    most = "false alarms an hour, at most, on validation recordings (default: 60)"
+    command.add_argument("--alarms", type=float, default=60.0, help=most)
     command = commands.add_parser("predict", help="what a model hears in files, as CSV")
     command.add_argument("model")
     command.add_argument("files", nargs="+")
@@ -95,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
     command.add_argument("--port", type=int, default=7860)
     options = parser.parse_args(argv)
     try:
-        return {"inspect": inspect, "train": train, "predict": predict, "serve": serve}[options.command](options)
+        return {"inspect": inspect, "train": train, "predict": predict, "serve": serve}[options.command](options) or 0
     except KeyboardInterrupt:
         print("Stopped. Nothing is lost: the same command goes on from the last whole epoch.", file=sys.stderr)
         return 130

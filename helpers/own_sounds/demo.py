@@ -9,27 +9,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-from torch import nn
-
-from helpers import decode, figures, spectrograms
-from helpers.own_sounds.model import picture, timeline
+from helpers import decode, figures
+from helpers.own_sounds.model import Loaded, picture, timeline
 
 MOST_SECONDS = 600
-MOST_SIZE = "50mb"
 
 
-def page(loaded: tuple[nn.Module, spectrograms.LogMel, dict]):
-    """The page, a `gradio.Blocks`.
-
-    Raises:
-        OSError: If Gradio is not installed here.
-    """
+def page(loaded: Loaded):
+    """The page, a `gradio.Blocks`; OSError if Gradio is not installed here."""
     try:
         import gradio
     except ImportError:
-        raise OSError(
-            "The page needs Gradio: run `python tools/setup.py --demo`, then this command again with .venv-demo's Python."
-        ) from None
+        way_out = "run `python tools/setup.py --demo`, then this command again with .venv-demo's Python"
+        raise OSError(f"The page needs Gradio: {way_out}.") from None
     notes = loaded[2]
 
     def hear(path: str | None):
@@ -46,7 +38,6 @@ def page(loaded: tuple[nn.Module, spectrograms.LogMel, dict]):
         table = heard[["start", "end", "class", "probability"]].round(2)
         return heard[notes["class_names"]].mean().to_dict(), drawn, table
 
-    fonts = ["system-ui", "sans-serif"]  # none that would be fetched
     with gradio.Blocks(title="Your own sounds", analytics_enabled=False, delete_cache=(60, 600)) as blocks:
         gradio.Markdown(f"# Your own sounds\nThis model knows: {', '.join(notes['class_names'])}.")
         sound = gradio.Audio(sources=["upload", "microphone"], type="filepath", label="a sound of yours")
@@ -54,16 +45,16 @@ def page(loaded: tuple[nn.Module, spectrograms.LogMel, dict]):
         likely = gradio.Label(num_top_classes=5, label="mean probability", show_heading=False)
         drawn, table = gradio.Plot(label="over time"), gradio.Dataframe(label="window by window")
         button.click(hear, sound, [likely, drawn, table], api_name="hear")
-    blocks.theme_of_ours = gradio.themes.Default(font=fonts, font_mono=["monospace"])
+    # Fonts that need not be fetched.
+    blocks.theme_of_ours = gradio.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
     return blocks
 
 
-def serve(loaded: tuple[nn.Module, spectrograms.LogMel, dict], *, host: str = "127.0.0.1", port: int = 7860) -> None:
+def serve(loaded: Loaded, *, host: str, port: int) -> None:
     """Serve the page until it is stopped. What is uploaded lies in a folder of its own, which goes when the page ends."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # an end like any other: the folder goes
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         os.environ["GRADIO_TEMP_DIR"], os.environ["GRADIO_ANALYTICS_ENABLED"] = folder, "False"
         blocks = page(loaded)
-        blocks.launch(
-            server_name=host, server_port=port, share=False, max_file_size=MOST_SIZE, theme=blocks.theme_of_ours
-        )
+        where = {"server_name": host, "server_port": port, "share": False}
+        blocks.launch(**where, max_file_size="50mb", theme=blocks.theme_of_ours)

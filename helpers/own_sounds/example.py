@@ -13,11 +13,7 @@ RATE = 16_000
 
 
 def example(folder: Path | None = None) -> Path:
-    """A folder of eleven classes: the embedded spoken digits, and 60 synthetic sounds under `background`; made once.
-
-    Args:
-        folder: Where it stands; the user's cache folder unless said.
-    """
+    """A folder of eleven classes, in the cache unless said: the embedded spoken digits, and 60 synthetic sounds as `background`."""
     folder = clips.cache_folder() / "spoken_digits_example" if folder is None else Path(folder)
     if not folder.is_dir():
         with clips.whole(folder) as part:
@@ -35,18 +31,13 @@ def example_recording(out: Path, sounds: clips.Clips, *, fold: int = 1, seed: in
     draw = np.random.default_rng(seed)
     words = [place for place in sounds.split(fold)[1] if sounds.table["class_name"].iloc[place] != "background"]
     noise = clips.load("synthetic", sample_rate=RATE)
-    rain = noise.class_names.index("rain")
-    rain = noise[int(np.flatnonzero(noise.table["label"] == rain)[-1])]
+    rain = noise[int(np.flatnonzero(noise.table["class_name"] == "rain")[-1])]
     between = {2: rain[: 2 * RATE], 4: noise[noise.bark][: 2 * RATE]}
     parts = []
     for number, place in enumerate(draw.choice(words, 6, replace=False)):
         word = clips.read_clip(sounds.folder / sounds.table["path"].iloc[place], RATE).numpy()
-        parts += [
-            np.zeros(RATE // 3),
-            word / np.abs(word).max() / 2,
-            np.zeros(RATE // 3),
-            between.get(number, np.zeros(0)),
-        ]
+        pause = np.zeros(RATE // 3)
+        parts += [pause, word / np.abs(word).max() / 2, pause, between.get(number, pause[:0])]
     out.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(out, np.concatenate(parts), RATE)
     return out

@@ -36,25 +36,21 @@ def inspect(root: str | Path, *, recording: str | None = None) -> pd.DataFrame:
         A row a file: path (below `root`), class_name, recording, format, seconds, sample_rate, channels, peak, quiet and clipped
         (shares), digest (of the sound), problem (why it is left out, or ""), note. `attrs["recordings"]` says where they come from.
     Raises:
-        OSError: If there is no such folder.
-        ValueError: If it has no class folders, or recordings cannot be told.
+        OSError, ValueError: If there is no such folder, it has no class folders, or recordings cannot be told.
     """
     root = Path(root)
     if not root.is_dir():
         raise OSError(f"{root} is no folder: expected root/<class>/<file>, a folder for each class.")
-    paths = list(_files(root))
+    paths = [path.as_posix() for path in _files(root)]
     if not paths:
-        raise ValueError(
-            f"{root} holds no files in class folders: expected root/<class>/<file>, such as {root.name}/dog/bark.wav."
-        )
-    recordings, said = _recordings(root, [path.as_posix() for path in paths], recording)
+        expected = f"root/<class>/<file>, such as {root.name}/dog/bark.wav"
+        raise ValueError(f"{root} holds no files in class folders: expected {expected}.")
+    recordings, said = _recordings(root, paths, recording)
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoders let other threads run
         looked = pool.map(lambda path: _look(root / path), paths)
         rows = list(tqdm(looked, "inspecting", total=len(paths), unit="file", delay=3, leave=False))
-    table = pd.DataFrame(rows)
-    table.insert(0, "path", [path.as_posix() for path in paths])
-    table.insert(1, "class_name", [path.parts[0] for path in paths])
-    table.insert(2, "recording", recordings)
+    told = {"path": paths, "class_name": [path.split("/")[0] for path in paths], "recording": recordings}
+    table = pd.DataFrame(told).join(pd.DataFrame(rows))
     _drop_copies(table)
     table.attrs["recordings"] = said
     return table
@@ -87,9 +83,8 @@ def _look(path: Path) -> dict:
             levels = [np.abs(piece).max() for piece in np.array_split(one, max(1, len(one) * 50 // rate))]
             quiet, pieces = quiet + sum(level < QUIET for level in levels), pieces + len(levels)
             frames += len(one)
-            digest.update(
-                np.round(one * 2**15).astype(np.int32).tobytes()
-            )  # the same sound in another format is the same
+            # Rounded, so that the same sound in another format is the same.
+            digest.update(np.round(one * 2**15).astype(np.int32).tobytes())
         row |= {"seconds": frames / rate, "quiet": quiet / pieces, "clipped": clipped / frames}
         row["digest"] = f"{digest.hexdigest()[:16]}-{rate}"
         after = path.stat()
@@ -106,15 +101,12 @@ def _look(path: Path) -> dict:
 
 def _drop_copies(table: pd.DataFrame) -> None:
     """Leave out the second copy of a sound; where the classes of two copies differ, both."""
-    good = table[table["problem"] == ""]
-    for _, same in good.groupby("digest"):
-        if len(same) > 1:
-            first = same["path"].iloc[0]
-            if same["class_name"].nunique() > 1:
-                others = ", ".join(same["path"])
-                table.loc[same.index, "problem"] = f"one sound in several classes ({others}): keep the right one"
-            else:
-                table.loc[same.index[1:], "problem"] = f"the same sound as {first}"
+    for _, same in table[table["problem"] == ""].groupby("digest"):
+        if same["class_name"].nunique() > 1:
+            everywhere = ", ".join(same["path"])
+            table.loc[same.index, "problem"] = f"one sound in several classes ({everywhere}): keep the right one"
+        else:
+            table.loc[same.index[1:], "problem"] = f"the same sound as {same['path'].iloc[0]}"
 
 
 def _recordings(root: Path, paths: list[str], pattern: str | None) -> tuple[list[str], str]:
@@ -124,12 +116,10 @@ def _recordings(root: Path, paths: list[str], pattern: str | None) -> tuple[list
         if not {"path", "recording"} <= set(table.columns):
             raise ValueError(f"{TABLE} must have the columns path and recording, it has {', '.join(table.columns)}.")
         known = dict(zip(table["path"].str.replace("\\", "/"), table["recording"], strict=True))
-        for what, some in (
-            (f"{TABLE} names files that are missing", set(known) - set(paths)),
-            (f"{TABLE} lacks files", set(paths) - set(known)),
-        ):
-            if some:
-                raise ValueError(f"{what}, {len(some)} in all, such as {min(some)}: correct the table.")
+        missing, unknown = set(known) - set(paths), set(paths) - set(known)
+        if some := missing or unknown:
+            what = "names files that are missing" if missing else "lacks files"
+            raise ValueError(f"{TABLE} {what}, {len(some)} in all, such as {min(some)}: correct the table.")
         return [known[path] for path in paths], f"recordings as {TABLE} names them"
     if pattern is None:
         return paths, "each file is a recording of its own: files cut from one recording would leak"
@@ -138,19 +128,16 @@ def _recordings(root: Path, paths: list[str], pattern: str | None) -> tuple[list
     except re.error as error:
         raise ValueError(f"the pattern {pattern!r} is no regular expression: {error}.") from None
     if missed := [path for path, match in zip(paths, found, strict=True) if not match or not match.groups()]:
-        raise ValueError(
-            f"the pattern {pattern!r} must find one group in each path; it finds none in {len(missed)}, such as {missed[0]}."
-        )
+        none = f"it finds none in {len(missed)}, such as {missed[0]}"
+        raise ValueError(f"the pattern {pattern!r} must find one group in each path; {none}.")
     return [match[1] for match in found], f"recordings by the pattern {pattern!r}"
 
 
 def summary(found: pd.DataFrame) -> pd.DataFrame:
     """A row a class of what `inspect` found: files, recordings, seconds, shortest, longest, left out."""
     good = found[found["problem"] == ""].groupby("class_name")
-    table = pd.DataFrame(
-        {"files": good.size(), "recordings": good["recording"].nunique(), "seconds": good["seconds"].sum()}
-    )
-    table = table.assign(shortest=good["seconds"].min(), longest=good["seconds"].max())
+    lengths = good["seconds"].agg(seconds="sum", shortest="min", longest="max")
+    table = pd.DataFrame({"files": good.size(), "recordings": good["recording"].nunique()}).join(lengths)
     left_out = (found["problem"] != "").groupby(found["class_name"]).sum()
     return table.reindex(left_out.index).assign(left_out=left_out).fillna(0).astype({"files": int, "recordings": int})
 
@@ -164,7 +151,6 @@ def from_folder(
     mode: str = "repeat",
     recording: str | None = None,
     found: pd.DataFrame | None = None,
-    seed: int = 0,
 ) -> clips.Clips:
     """The good files of a folder as clips of one length, in folds that keep each recording together.
 
@@ -172,8 +158,7 @@ def from_folder(
         seconds: Length of a clip. Longer files become several, which overlap; shorter ones are lengthened.
         overlap: Share of a clip that the next one of the same file has again.
         mode: "repeat" plays a short sound again, "pad" adds silence; see `clips.fix_length`.
-        recording: As for `inspect`.
-        found: What `inspect` returned, where it is at hand.
+        recording, found: As for `inspect`, and what it returned, where that is at hand.
     Raises:
         ValueError: If there are fewer than two classes, or a class has fewer than two recordings.
     """
@@ -183,31 +168,15 @@ def from_folder(
     names = sorted(found["class_name"].unique())
     counts = good.groupby("class_name")["recording"].nunique().reindex(names, fill_value=0)
     if len(names) < 2:
-        raise ValueError(
-            f"{root} has one class, {names[0]!r}: a model that names sounds needs two or more (noise may be one)."
-        )
+        raise ValueError(f"{root} has one class, {names[0]!r}: two are the least (noise may be one).")
     if counts.min() < 2:
-        poor = counts.idxmin()
-        raise ValueError(
-            f"The class {poor!r} has {counts.min()} recordings that can be used, two are the least (one to train, one to test): "
-            "record more, or take its folder away."
-        )
-    rows = [
-        {
-            "path": row.path,
-            "class_name": row.class_name,
-            "recording": row.recording,
-            "take": take,
-            "start": start,
-            "digest": row.digest,
-        }
-        for row in good.itertuples()
-        for take, start in enumerate(starts(row.seconds, seconds, overlap))
-    ]
-    table = pd.DataFrame(rows)
-    table["label"] = table["class_name"].map(names.index)
-    splits = StratifiedGroupKFold(min(5, int(counts.min())), shuffle=True, random_state=seed)
-    table["fold"] = 0
+        few = f"The class {counts.idxmin()!r} has {counts.min()} recordings that can be used"
+        raise ValueError(f"{few}: two are the least, one to train and one to test, so record more, or take it away.")
+    table = good[["path", "class_name", "recording", "digest"]]
+    table = table.assign(start=[starts(length, seconds, overlap) for length in good["seconds"]])
+    table = table.explode("start", ignore_index=True).astype({"start": float})
+    table = table.assign(take=table.groupby("path").cumcount(), label=table["class_name"].map(names.index), fold=0)
+    splits = StratifiedGroupKFold(min(5, int(counts.min())), shuffle=True, random_state=0)
     for fold, (_, test) in enumerate(splits.split(table, table["label"], groups=table["recording"]), start=1):
         table.loc[test, "fold"] = fold
     table = table.assign(title=table["path"], author="you", licence="yours", url="")
@@ -223,9 +192,7 @@ def starts(length: float, seconds: float, overlap: float = 0.5) -> list[float]:
     return np.linspace(0, length - seconds, count).tolist()
 
 
-def windows(
-    path: Path, places: Sequence[float], *, seconds: float, sample_rate: int, mode: str = "repeat"
-) -> Iterator[Tensor]:
+def windows(path: Path, places: Sequence[float], *, seconds: float, sample_rate: int, mode: str) -> Iterator[Tensor]:
     """The windows of a file that begin at `places` (ascending, seconds), each (samples,): decoded on the way, never whole."""
     num_samples, held, first, rate = round(seconds * sample_rate), None, 0, None
     pieces = decode.blocks(path)
@@ -246,7 +213,7 @@ class _Waveforms(Sequence):
 
     def __init__(self, root: Path, table: pd.DataFrame, **how):
         self.files = [root / path for path in table["path"]]
-        self.places, self.takes, self.how = table["start"].tolist(), table["take"].tolist(), how
+        self.places, self.how = table["start"].tolist(), how
         self.last = {path: row for row, path in enumerate(self.files)}
         self.at, self.stream = None, None
 

@@ -2,11 +2,12 @@
 
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
@@ -37,30 +38,19 @@ def front_end(found: pd.DataFrame) -> dict:
     return {"seconds": round(seconds, 3), "mode": "pad" if short else "repeat", "log_mel": log_mel}
 
 
-# --- none of these ---------------------------------------------------------------------------------------------------
-
-
 def background_of(class_names: Sequence[str]) -> list[int]:
     """Places of the classes that are none of the others, by their names."""
     return [place for place, name in enumerate(class_names) if name.lower() in BACKGROUND]
 
 
 def alarms(probabilities: Tensor, labels: Tensor, threshold: float, *, background: list[int], hours: float):
-    """(hits, false alarms an hour) when a name needs a probability of `threshold`.
+    """(share of sounds named rightly, wrong names an hour) when a name needs a probability of `threshold`.
 
-    Args:
-        probabilities: (clips, classes).
-        labels: (clips,).
-        background: Classes that are none of the others: they are no name.
-        hours: Length of all clips together.
-    Returns:
-        The share of sounds that are named rightly, and the number of wrong names an hour.
+    From probabilities (clips, classes) and labels (clips,) of clips that are `hours` long together; `background` is no name.
     """
-    named = probabilities.clone()
-    named[:, background] = 0
-    best, place = named.max(dim=1)
-    loud, right = best >= threshold, place == labels
-    sounds = ~torch.isin(labels, torch.tensor(background, dtype=labels.dtype))
+    nameless = torch.tensor(background, dtype=torch.long)
+    best, place = probabilities.index_fill(1, nameless, 0.0).max(dim=1)
+    loud, right, sounds = best >= threshold, place == labels, ~torch.isin(labels, nameless)
     return ((loud & right).sum() / sounds.sum()).item(), (loud & ~right).sum().item() / hours
 
 
@@ -68,27 +58,27 @@ def curve(loaded: Loaded, sounds: clips.Clips, *, fold: int) -> pd.DataFrame:
     """Hits and false alarms an hour of a model in one fold, a row a threshold from 0 to 0.99."""
     probabilities, labels = answers(loaded, sounds, fold=fold)
     where = {"background": background_of(sounds.class_names), "hours": len(labels) * loaded[2]["seconds"] / 3600}
-    thresholds = [step / 100 for step in range(100)]
-    rows = [alarms(probabilities, labels, threshold, **where) for threshold in thresholds]
-    return pd.DataFrame(rows, index=thresholds, columns=["hits", "false alarms an hour"])
+    rows = {each / 100: alarms(probabilities, labels, each / 100, **where) for each in range(100)}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["hits", "false alarms an hour"])
 
 
 def answers(loaded: Loaded, sounds: clips.Clips, *, fold: int) -> tuple[Tensor, Tensor]:
     """Probabilities (clips, classes) and labels (clips,) of the clips of one fold."""
-    model, log_mel, notes = loaded
     places = sounds.split(fold)[1]
-    pictures = [log_mel(sounds[place][None]) for place in places]
-    logits = fine_tuning.evaluate(model, torch.cat(pictures), mean=notes["mean"], std=notes["std"])
-    return logits.softmax(dim=1), torch.tensor(sounds.table["label"].to_numpy()[places])
+    found = _probabilities(loaded, (sounds[place] for place in places))
+    return found, torch.tensor(sounds.table["label"].to_numpy()[places])
+
+
+def _probabilities(loaded: Loaded, waveforms: Iterable[Tensor]) -> Tensor:
+    model, log_mel, notes = loaded
+    pictures = torch.cat([log_mel(waveform[None]) for waveform in waveforms])
+    return fine_tuning.evaluate(model, pictures, mean=notes["mean"], std=notes["std"]).softmax(dim=1)
 
 
 def choose_threshold(validation: pd.DataFrame, most: float) -> float:
     """The threshold with most hits among those of a `curve` with at most `most` false alarms an hour; 1 where none is."""
     allowed = validation[validation["false alarms an hour"] <= most]
     return float(allowed["hits"].idxmax()) if len(allowed) else 1.0
-
-
-# --- train and keep --------------------------------------------------------------------------------------------------
 
 
 def train(
@@ -100,21 +90,17 @@ def train(
     name: str | None = None,
     epochs: int = 30,
     most_alarms: float = 60.0,
-    seed: int = 0,
 ) -> dict:
-    """Fine-tune on a folder's clips, choose the threshold, test, and write the model to `out`, its card beside it.
+    """Fine-tune on a folder's clips, choose the threshold, test, and write the model to `out`, its card beside it; returns its notes.
 
     Fold 1 is tested once, at the end. Fold 2, where there are three, is for the threshold. Stopped, it goes on from its last
     epoch when it is called again.
 
     Args:
-        sounds: What `from_folder` returned.
-        settings: What `front_end` returned.
+        sounds, settings: What `from_folder` and `front_end` returned.
         out: A file that does not exist yet, ending in .safetensors.
         session: What `session.start()` returned: device, weights, and the model unless `name` names another one of timm.
         most_alarms: False alarms an hour on the validation recordings, at most.
-    Returns:
-        The notes that were written into the file.
     Raises:
         OSError: If `out` exists, or cannot be written.
     """
@@ -124,48 +110,34 @@ def train(
     labels, folds = (torch.tensor(sounds.table[column].to_numpy()) for column in ("label", "fold"))
     held_out = [1, 2] if folds.max() > 2 else [1]
     learning = ~torch.isin(folds, torch.tensor(held_out))
-    mean, std = spectrograms.fit_statistics(features[learning])
+    statistics = dict(zip(("mean", "std"), spectrograms.fit_statistics(features[learning]), strict=True))
     arguments = {"in_chans": 1, "num_classes": len(names)}
     if hasattr(backbones.create(name, session, pretrained=False), "pos_embed"):
         arguments["img_size"] = tuple(features.shape[2:])
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     model = heads.replace_head(backbones.create(name, session, **arguments), len(names)).to(session.device)
-    recipe = fine_tuning.Recipe(
-        epochs=epochs, roll=settings["mode"] == "repeat", max_frames=features.shape[3] // 5, seed=seed
-    )
-    going_on = out.with_suffix(".training")
-    fine_tuning.train(
-        model, features[learning], labels[learning], recipe, num_classes=len(names), mean=mean, std=std, folder=going_on
-    )
+    suited = {"roll": settings["mode"] == "repeat", "max_frames": features.shape[3] // 5}
+    recipe, going_on = fine_tuning.Recipe(epochs=epochs, **suited), out.with_suffix(".training")
+    given = {"num_classes": len(names), "folder": going_on, **statistics}
+    fine_tuning.train(model, features[learning], labels[learning], recipe, **given)
 
-    trained = model, log_mel, settings | {"mean": mean, "std": std}
+    trained = model, log_mel, settings | statistics
     threshold, chosen_on = 0.5, "none: a guess, there are too few recordings to choose on"
     if len(held_out) == 2:
         threshold = choose_threshold(curve(trained, sounds, fold=2), most_alarms)
         people = sounds.table.loc[sounds.table["fold"] == 2, "recording"].nunique()
         chosen_on = f"{int((folds == 2).sum())} clips of {people} validation recordings"
     probabilities, truth = answers(trained, sounds, fold=1)
-    hits, false = curve(trained, sounds, fold=1).iloc[min(round(100 * threshold), 99)]
+    where = {"background": background_of(names), "hours": len(truth) * settings["seconds"] / 3600}
+    hits, false = alarms(probabilities, truth, threshold, **where)
     right = (probabilities.argmax(dim=1) == truth).numpy()
     low, high = fine_tuning.bootstrap_interval(right, sounds.table["recording"][(folds == 1).numpy()].to_numpy())
-    notes = {
-        "model": name,
-        "class_names": names,
-        **settings,
-        "mean": mean,
-        "std": std,
-        "threshold": threshold,
-        "threshold_chosen_on": chosen_on,
-        "recordings": sounds.source,
-        "clips": {"training": int(learning.sum()), "test": len(truth)},
-        "test_accuracy": round(float(right.mean()), 4),
-        "test_interval": [round(low, 4), round(high, 4)],
-        "hits": round(hits, 4),
-        "false_alarms_an_hour": round(false, 1),
-        "epochs": epochs,
-        "made": date.today().isoformat(),
-        "versions": {package: metadata.version(package) for package in ("torch", "torchaudio", "timm")},
-    }
+    notes = {"model": name, "class_names": names, "recordings": sounds.source, "epochs": epochs} | settings | statistics
+    notes |= {"clips": {"training": int(learning.sum()), "test": len(truth)}}
+    notes |= {"test_accuracy": round(float(right.mean()), 4), "test_interval": [round(low, 4), round(high, 4)]}
+    notes |= {"threshold": threshold, "threshold_chosen_on": chosen_on}
+    notes |= {"hits": round(hits, 4), "false_alarms_an_hour": round(false, 1), "made": date.today().isoformat()}
+    notes |= {"versions": {package: metadata.version(package) for package in ("torch", "torchaudio", "timm")}}
     fine_tuning.save_model(model, out, notes)
     with clips.whole(out.with_suffix(".md")) as part:
         part.write_text(card(notes), encoding="utf-8")
@@ -193,6 +165,7 @@ def card(notes: dict) -> str:
     """A model card in Markdown, from the notes in the model's file."""
     low, high = notes["test_interval"]
     background = [notes["class_names"][place] for place in background_of(notes["class_names"])]
+    learned = f"learned from the class {', '.join(background)}" if background else "only by the threshold"
     return f"""# {", ".join(notes["class_names"])}
 
 A model that names these sounds, {notes["model"]} fine-tuned on {notes["clips"]["training"]} clips of {notes["seconds"]} s for
@@ -204,7 +177,7 @@ A model that names these sounds, {notes["model"]} fine-tuned on {notes["clips"][
 | named rightly above the threshold of {notes["threshold"]:.2f} | {notes["hits"]:.1%} |
 | false alarms an hour | {notes["false_alarms_an_hour"]:g} |
 | threshold chosen on | {notes["threshold_chosen_on"]} |
-| none of these | {"learned from the class " + ", ".join(background) if background else "only by the threshold: no class of background was given"} |
+| none of these | {learned} |
 | recordings | {notes["recordings"]} |
 | sound | {notes["log_mel"]["sample_rate"]} Hz, {notes["log_mel"]["n_mels"]} mel bins up to {notes["log_mel"]["f_max"]:g} Hz, short sounds: {notes["mode"]} |
 
@@ -212,36 +185,23 @@ Another room, microphone or speaker is another test. Whoever uses this model sho
 """
 
 
-# --- use -------------------------------------------------------------------------------------------------------------
-
-
 def timeline(loaded: Loaded, path: str | Path, *, overlap: float = 0.5) -> pd.DataFrame:
-    """What a model hears in a file, window by window; the file is never whole in memory.
+    """What a model that `fine_tuning.load_model` returned hears in a file, window by window.
 
-    Args:
-        loaded: What `fine_tuning.load_model` returned.
-    Returns:
-        A row a window: start, end (seconds), class (a name, or "none of these"), probability (of the likeliest class), and a
-        column for each class.
-    Raises:
-        OSError, ValueError: If the file cannot be read as sound.
+    A row a window: start, end (seconds), class (a name, or "none of these"), probability (of the likeliest name), and a column
+    for each class. OSError or ValueError if the file cannot be read as sound.
     """
-    model, log_mel, notes = loaded
+    notes = loaded[2]
     names, seconds, rate = notes["class_names"], notes["seconds"], notes["log_mel"]["sample_rate"]
     length = sum(len(samples) / each for samples, each in decode.blocks(path))
-    places, rows = starts(length, seconds, overlap), []
+    places = starts(length, seconds, overlap)
     sounds = windows(path, places, seconds=seconds, sample_rate=rate, mode=notes["mode"])
-    background = background_of(names)
-    for place, waveform in zip(places, sounds, strict=True):
-        logits = fine_tuning.evaluate(model, log_mel(waveform[None]), mean=notes["mean"], std=notes["std"])[0]
-        each = logits.softmax(dim=0)
-        named = each.clone()
-        named[background] = 0
-        best = int(named.argmax())
-        silent = int(each.argmax()) in background or each[best] < notes["threshold"]
-        row = {"start": place, "end": min(place + seconds, length), "class": NONE if silent else names[best]}
-        rows.append(row | {"probability": each[best].item()} | dict(zip(names, each.tolist(), strict=True)))
-    return pd.DataFrame(rows)
+    found, nameless = _probabilities(loaded, sounds), torch.tensor(background_of(names), dtype=torch.long)
+    best, which = found.index_fill(1, nameless, 0.0).max(dim=1)
+    silent = (best < notes["threshold"]) | (best < found.max(dim=1).values)  # background is likelier
+    heard = [NONE if quiet else names[place] for quiet, place in zip(silent, which, strict=True)]
+    table = pd.DataFrame({"start": places, "end": np.minimum(np.add(places, seconds), length), "class": heard})
+    return pd.concat([table.assign(probability=best), pd.DataFrame(found.numpy(), columns=names)], axis=1)
 
 
 def picture(loaded: Loaded, path: str | Path, *, most_frames: int = 2000) -> Tensor:
