@@ -89,7 +89,7 @@ def train(
     *,
     name: str | None = None,
     epochs: int = 30,
-    most_alarms: float = 60.0,
+    most_alarms: float = 300.0,
 ) -> dict:
     """Fine-tune on a folder's clips, choose the threshold, test, and write the model to `out`, its card beside it; returns its notes.
 
@@ -166,12 +166,12 @@ def card(notes: dict) -> str:
     low, high = notes["test_interval"]
     background = [notes["class_names"][place] for place in background_of(notes["class_names"])]
     learned = f"learned from the class {', '.join(background)}" if background else "only by the threshold"
-    return f"""# {", ".join(notes["class_names"])}
+    return f"""**A model that names {len(notes["class_names"])} classes of sound: {", ".join(notes["class_names"])}.**
 
-A model that names these sounds, {notes["model"]} fine-tuned on {notes["clips"]["training"]} clips of {notes["seconds"]} s for
+It is {notes["model"]}, fine-tuned on {notes["clips"]["training"]} clips of {notes["seconds"]} s for
 {notes["epochs"]} epochs ({notes["made"]}).
 
-| | |
+| asked | found |
 |---|---|
 | right, of {notes["clips"]["test"]} clips of recordings it never heard | {notes["test_accuracy"]:.1%} (95 % interval {low:.1%} to {high:.1%}) |
 | named rightly above the threshold of {notes["threshold"]:.2f} | {notes["hits"]:.1%} |
@@ -201,7 +201,7 @@ def timeline(loaded: Loaded, path: str | Path, *, overlap: float = 0.5) -> pd.Da
     silent = (best < notes["threshold"]) | (best < found.max(dim=1).values)  # background is likelier
     heard = [NONE if quiet else names[place] for quiet, place in zip(silent, which, strict=True)]
     table = pd.DataFrame({"start": places, "end": np.minimum(np.add(places, seconds), length), "class": heard})
-    return pd.concat([table.assign(probability=best), pd.DataFrame(found.numpy(), columns=names)], axis=1)
+    return pd.concat([table.assign(probability=best.numpy()), pd.DataFrame(found.numpy(), columns=names)], axis=1)
 
 
 def picture(loaded: Loaded, path: str | Path, *, most_frames: int = 2000) -> Tensor:
