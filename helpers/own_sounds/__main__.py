@@ -51,16 +51,14 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m helpers.own_sounds", description=purpose)
     commands = parser.add_subparsers(dest="command", required=True)
     purposes = {"inspect": "what lies in a folder, and what would be left out", "train": "make a model of a folder"}
-    one_group = r"regular expression with one group, such as 'speaker(\d+)'; files of one recording stay together"
     for name, purpose in purposes.items():
         command = commands.add_parser(name, help=purpose)
         command.add_argument("folder", help="folder of class folders, each with sound files at any depth")
-        command.add_argument("--recording", metavar="PATTERN", help=one_group)
+        command.add_argument("--recording", metavar="PATTERN", help=r"such as 'speaker(\d+)'; its files stay together")
     command.add_argument("--out", required=True, help="file to write, ending in .safetensors")
     command.add_argument("--epochs", type=int, default=30)
     command.add_argument("--model", metavar="NAME", help="a timm model; the session's ViT unless given")
-    most = "false alarms an hour, at most, on validation recordings (default: 60)"
-    command.add_argument("--alarms", type=float, default=60.0, help=most)
+    command.add_argument("--alarms", type=float, default=300.0, help="most false alarms an hour in validation (60)")
     command = commands.add_parser("predict", help="what a model hears in files, as CSV")
     command.add_argument("model")
     command.add_argument("files", nargs="+")

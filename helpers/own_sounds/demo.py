@@ -20,8 +20,7 @@ def page(loaded: Loaded):
     try:
         import gradio
     except ImportError:
-        way_out = "run `python tools/setup.py --demo`, then this command again with .venv-demo's Python"
-        raise OSError(f"The page needs Gradio: {way_out}.") from None
+        raise OSError("The page needs Gradio: run `python tools/setup.py --demo`, use .venv-demo's Python.") from None
     notes = loaded[2]
 
     def hear(path: str | None):

@@ -21,8 +21,7 @@ def example(folder: Path | None = None) -> Path:
             (part / "background").mkdir()
             noise = clips.load("synthetic", sample_rate=RATE)
             for number, index in enumerate(range(40, 400, 6)):  # all but the barks
-                sound = noise[index][: 7 * RATE // 10]
-                soundfile.write(part / "background" / f"noise{number}.wav", sound.numpy(), RATE)
+                soundfile.write(part / "background" / f"noise{number}.wav", noise[index][: 7 * RATE // 10], RATE)
     return folder
 
 

@@ -120,7 +120,6 @@ def train(
     recipe, going_on = fine_tuning.Recipe(epochs=epochs, **suited), out.with_suffix(".training")
     given = {"num_classes": len(names), "folder": going_on, **statistics}
     fine_tuning.train(model, features[learning], labels[learning], recipe, **given)
-
     trained = model, log_mel, settings | statistics
     threshold, chosen_on = 0.5, "none: a guess, there are too few recordings to choose on"
     if len(held_out) == 2:
@@ -133,9 +132,9 @@ def train(
     right = (probabilities.argmax(dim=1) == truth).numpy()
     low, high = fine_tuning.bootstrap_interval(right, sounds.table["recording"][(folds == 1).numpy()].to_numpy())
     notes = {"model": name, "class_names": names, "recordings": sounds.source, "epochs": epochs} | settings | statistics
-    notes |= {"clips": {"training": int(learning.sum()), "test": len(truth)}}
     notes |= {"test_accuracy": round(float(right.mean()), 4), "test_interval": [round(low, 4), round(high, 4)]}
-    notes |= {"threshold": threshold, "threshold_chosen_on": chosen_on}
+    counts = {"training": int(learning.sum()), "test": len(truth)}
+    notes |= {"clips": counts, "threshold": threshold, "threshold_chosen_on": chosen_on}
     notes |= {"hits": round(hits, 4), "false_alarms_an_hour": round(false, 1), "made": date.today().isoformat()}
     notes |= {"versions": {package: metadata.version(package) for package in ("torch", "torchaudio", "timm")}}
     fine_tuning.save_model(model, out, notes)
