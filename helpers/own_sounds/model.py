@@ -50,8 +50,9 @@ def alarms(probabilities: Tensor, labels: Tensor, threshold: float, *, backgroun
     """
     nameless = torch.tensor(background, dtype=torch.long)
     best, place = probabilities.index_fill(1, nameless, 0.0).max(dim=1)
-    loud, right, sounds = best >= threshold, place == labels, ~torch.isin(labels, nameless)
-    return ((loud & right).sum() / sounds.sum()).item(), (loud & ~right).sum().item() / hours
+    loud, right = best >= threshold, place == labels
+    hits = (loud & right).sum() / (~torch.isin(labels, nameless)).sum()
+    return hits.item(), (loud & ~right).sum().item() / hours
 
 
 def curve(loaded: Loaded, sounds: clips.Clips, *, fold: int) -> pd.DataFrame:
@@ -117,7 +118,7 @@ def train(
     torch.manual_seed(0)
     model = heads.replace_head(backbones.create(name, session, **arguments), len(names)).to(session.device)
     suited = {"roll": settings["mode"] == "repeat", "max_frames": features.shape[3] // 5}
-    recipe, going_on = fine_tuning.Recipe(epochs=epochs, **suited), out.with_suffix(".training")
+    recipe, going_on = fine_tuning.Recipe(epochs=epochs, lr=5e-4, **suited), out.with_suffix(".training")
     given = {"num_classes": len(names), "folder": going_on, **statistics}
     fine_tuning.train(model, features[learning], labels[learning], recipe, **given)
     trained = model, log_mel, settings | statistics
