@@ -37,8 +37,7 @@ def public(module):
 
 LESSONS = {notebooks.title(path): taught(notebooks.read(path)) for path in notebooks.find()}
 ROAD = [notebooks.title(path) for path in notebooks.find() if notebooks.kind(path) == "road"]
-FOLDERS = [notebooks.ROOT / "helpers", notebooks.ROOT / "helpers" / "own_sounds"]
-HELPERS = {path.stem: public(path) for folder in FOLDERS for path in sorted(folder.glob("[a-z]*.py"))}
+HELPERS = {path.stem: public(path) for path in sorted((notebooks.ROOT / "helpers").glob("*.py"))}
 SHARED = [
     pytest.param(lesson, module, name, id=f"{lesson}:{module}.{name}")
     for lesson, cells in LESSONS.items()
