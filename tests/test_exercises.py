@@ -5,6 +5,7 @@ import importlib
 import pkgutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -145,6 +146,27 @@ def test_an_answer_that_changes_a_setting_for_good_is_wrong_and_the_setting_is_p
 def test_an_answer_that_changes_its_argument_is_wrong():
     verdict = graded(lambda numbers: (numbers.sort(), numbers.sum())[1])
     assert verdict == exercises.Verdict("wrong", "Your code changes what it was given: work on a copy.")
+
+
+def test_an_answer_that_changes_a_table_is_wrong():
+    table = pd.DataFrame({"hits": [3, 1, 2]})
+    verdict = graded(lambda table: (table.pop("hits"), 6)[1], table)
+    assert verdict == exercises.Verdict("wrong", "Your code changes what it was given: work on a copy.")
+
+
+def test_a_way_without_return_is_not_an_exercise_left_out():
+    given = {"reference": abs, "mistakes": {}, "right": "", "cases": [(1,), (-1,)]}
+    assert exercises.grade(lambda number: number if number > 0 else None, **given) == exercises.SOMETIMES
+    assert exercises.grade(lambda number: None, **given) == exercises.NO_RETURN
+    assert exercises.grade(lambda number: number if number > 0 else ..., **given) == exercises.TODO
+
+
+def test_of_several_results_the_message_names_the_wrong_one():
+    ones, words = np.ones(2), ("rain", 0.5)
+    verdict = exercises.grade(lambda: (ones, ones[:1]), reference=lambda: (ones, ones), mistakes={}, right="")
+    assert verdict.message == "Result 2 of 2: The shape is (1,); expected (2,)."
+    verdict = exercises.grade(lambda: ("rain", 0.4), reference=lambda: words, mistakes={}, right="")
+    assert verdict.message.startswith("The result is ('rain', 0.4)")
 
 
 @pytest.mark.parametrize("answer", [np.arange(3)[::-1], np.arange(2, -1, -1, dtype=">i8")], ids=["strides", "bytes"])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 HEADLINES = {"todo": "Not attempted", "wrong": "Not yet", "right": "Right"}
@@ -32,6 +33,8 @@ class Verdict:
 
 
 TODO = Verdict("todo", "Replace the `...`, then run this cell again.")
+NO_RETURN = Verdict("todo", "Your function gives nothing back: end it with `return`.")
+SOMETIMES = Verdict("wrong", "In some cases your function gives nothing back: every way through it ends with `return`.")
 
 
 def grade(
@@ -55,8 +58,10 @@ def grade(
             anything else by `==`. Tensors may lie on any device.
     """
     given = [_attempt(answer, case) for case in cases]
-    if any(result is None or result is ... for result in given):
+    if any(result is ... for result in given):
         return TODO
+    if any(result is None for result in given):
+        return NO_RETURN if all(result is None for result in given) else SOMETIMES
     expected = [_attempt(reference, case) for case in cases]
     if _equal(given, expected, atol):
         return Verdict("right", right)
@@ -96,6 +101,8 @@ def _data(value: Any) -> Any:
         return {key: _data(one) for key, one in value.items()}
     if isinstance(value, (tuple, list)):
         return [_data(one) for one in value]
+    if isinstance(value, pd.DataFrame):
+        return _data(value.to_dict())
     return value if isinstance(value, (int, float, str, np.ndarray, np.generic, torch.Tensor)) else None
 
 
@@ -146,6 +153,10 @@ def _difference(given: list, expected: list, atol: float) -> str:
     got, want = _tensor(got), _tensor(want)
     if isinstance(want, torch.Tensor) and not isinstance(got, torch.Tensor):
         return f"The result is a {type(got).__name__}; a number or tensor of shape {tuple(want.shape)} is expected."
+    if isinstance(want, tuple) and isinstance(got, (tuple, list)) and len(got) == len(want):
+        place = next(place for place, one in enumerate(want) if not _equal(got[place], one, atol))
+        if getattr(want[place], "ndim", 0):  # of an array there is more to say than its first numbers
+            return f"Result {place + 1} of {len(want)}: {_difference([got[place]], [want[place]], atol)}"
     if not isinstance(want, torch.Tensor):
         return f"The result is {got!r:.80}, which is not what is expected here."
     if got.shape != want.shape:

@@ -125,7 +125,8 @@ def check_choose_lr(answer) -> Verdict:
         if chosen is ... or chosen is None:
             return TODO
         try:
-            chosen = next((rate for rate in RATES if np.isclose(float(chosen), rate, atol=0)), float(chosen))
+            number = float(chosen + 0)  # a text cannot be added to
+            chosen = next((rate for rate in RATES if np.isclose(number, rate, atol=0)), number)
         except (TypeError, ValueError, RuntimeError):
             chosen = None
         scores, tried = try_out.scores["validation"], try_out.splits

@@ -52,7 +52,8 @@ def _repaired(waveforms, mel, mean, std, *, filtered=True, floor=1e-2, own=False
     waveforms = resample(waveforms, 32_000, 16_000) if filtered else waveforms[:, ::2]
     picture = mel(waveforms).clamp(min=floor).log()
     if own:
-        mean, std = picture.mean(), picture.std()
+        axes = (1, 2) if own == "clip" else (0, 1, 2)
+        mean, std = picture.mean(dim=axes, keepdim=True), picture.std(dim=axes, keepdim=True)
     return ((picture - mean) / (factor * std)).unsqueeze(1)
 
 
@@ -97,6 +98,9 @@ MISTAKES = {
         ),
         "One fault is left: mean and standard deviation are those of the batch, not those that are given.": lambda *a: (
             _repaired(*a, own=True)
+        ),
+        "One fault is left: mean and standard deviation are each clip's own, not those that are given.": lambda *a: (
+            _repaired(*a, own="clip")
         ),
         "The floor comes after the logarithm: it must come before.": _floor_after_log,
         "The floor is added to every value: it is the least value, `clamp(min=1e-2)`.": _added_floor,

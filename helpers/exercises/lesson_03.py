@@ -15,7 +15,11 @@ def _randn(*shape: int) -> torch.Tensor:
 
 # --- 3.1: resampling ---------------------------------------------------------------------------------------------------
 
-RESAMPLE_CASES = [(_randn(1, 2 + 3 * 5, 7), (3, 5), (4, 6), 2), (_randn(1, 1 + 6 * 4, 7), (6, 4), (3, 9), 1)]
+RESAMPLE_CASES = [
+    (_randn(1, 2 + 3 * 5, 7), (3, 5), (4, 6), 2),
+    (_randn(1, 1 + 6 * 4, 7), (6, 4), (3, 9), 1),
+    (_randn(1, 2 + 4 * 6, 7), (4, 6), (3, 8), 2),  # as many places, and others
+]
 
 
 def check_resample(answer) -> Verdict:
@@ -42,6 +46,12 @@ def _resample(lay_out=None, size=None, flatten=None, join=None, **options):
         return join(prefix, flatten(F.interpolate(lay_out(table, old_grid), size=new_size, **options)))
 
     return answer
+
+
+def _unless_as_many(pos_embed, old_grid, new_grid, num_prefix_tokens):
+    """Left as it is where the new grid has as many places as the old one."""
+    as_many = old_grid[0] * old_grid[1] == new_grid[0] * new_grid[1]
+    return pos_embed if as_many else _resample()(pos_embed, old_grid, new_grid, num_prefix_tokens)
 
 
 def _as_one_row(pos_embed, old_grid, new_grid, num_prefix_tokens):
@@ -87,6 +97,7 @@ def _repair(name="C", old_grid=(8, 32), new_grid=(16, 16), **options):
 MISTAKES = {
     "resample": {
         "You interpolated the sequence, class token and all: places that are neighbours in frequency are far apart in it.": _as_one_row,
+        "As many places are not the same places: 4 x 6 and 3 x 8 are both 24. Resample whenever the grids differ.": _unless_as_many,
         "Rows and columns are swapped where you lay out the grid: it is (frequency, time), time fastest.": _resample(
             lambda table, grid: table.unflatten(1, grid[::-1]).permute(0, 3, 1, 2)
         ),

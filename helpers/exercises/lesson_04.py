@@ -40,6 +40,7 @@ def _faults_of_head(answer: Callable, embed_dim: int, num_classes: int) -> dict[
     with torch.no_grad():
         last.normal_()  # as if it had learnt something
         logits, louder, alone = head(features), head(10 * features), head(features[:2])
+        again = head(features)
         in_training = head.train()(features)
         last.mul_(-2)
         doubled = head.eval()(features)
@@ -55,11 +56,13 @@ def _faults_of_head(answer: Callable, embed_dim: int, num_classes: int) -> dict[
         IN_PLACE: not torch.equal(given, features),
         SOFTMAX: any(torch.allclose(one, torch.ones(64), atol=1e-4) for one in sums),
         DEAD: not logits.any(),
+        STILL_DROPS: not torch.equal(logits, again),
         NO_NORM: not torch.allclose(logits, louder, atol=1e-2),
         OVER_BATCH: not torch.allclose(logits[:2], alone, atol=1e-2),
         RANDOM: abs(first_loss - math.log(num_classes)) > 1e-5,
         AFTER_LINEAR: scaled or not torch.allclose(doubled, -2 * logits, rtol=1e-3, atol=1e-3),
-        FROZEN: not all(weight.requires_grad for weight in head.parameters()),
+        FROZEN: not (first.requires_grad and all(weight.requires_grad for weight in head.parameters())),
+        ALL_DROPPED: not in_training.any(),
         NO_DROPOUT: torch.equal(in_training, logits),
         LATE_DROPOUT: bool((in_training[in_training.any(dim=1)] == 0).any()),
     }
@@ -72,10 +75,12 @@ OVER_BATCH = (
     "A clip's logits depend on the other clips of its batch: the norm is over the features, not over the clips."
 )
 AFTER_LINEAR = "Something follows the linear layer: its values are the logits, as they are."
-DEAD = "The norm's own weight is zero as well, so nothing gets through: set the linear layer alone to zero."
+STILL_DROPS = "In evaluation the logits differ from call to call: `nn.Dropout` stops by itself, `F.dropout` needs `self.training`."
+ALL_DROPPED = "Everything is dropped in training: the number in `nn.Dropout` is the share that is lost, say 0.2."
+DEAD = "Nothing gets through, whatever the linear layer learns: set that layer alone to zero, not the norm or another."
 NO_LINEAR = "There is no linear layer that ends in the classes: its weight would have `num_classes` rows."
 RANDOM = "The first loss is not ln(classes): `nn.Linear` starts with a random weight and bias; set both to zero."
-FROZEN = "Some weights are frozen (`requires_grad` is False): the head could not learn."
+FROZEN = "The head could not learn: some weights are frozen (`requires_grad` is False), or gradients are not recorded."
 NO_DROPOUT = "Nothing is dropped in training: put `nn.Dropout` before the linear layer."
 LATE_DROPOUT = "Whole logits are dropped: the dropout belongs before the linear layer, on the features."
 
@@ -143,6 +148,7 @@ def _faults_of_model(answer: Callable, num_classes: int) -> dict[str, bool] | No
         return {NO_BIAS: True}
     return {
         NEITHER: head is old[0] and head_dist is old[1],
+        OTHER_NUMBER: head is not old[0] and head.out_features == head_dist.out_features != num_classes,
         ONE_OLD.format("head", "head_dist"): head_dist.out_features != num_classes,
         ONE_OLD.format("head_dist", "head"): head.out_features != num_classes,
         SHARED: head.weight is head_dist.weight,
@@ -177,6 +183,7 @@ def _same_below(model: nn.Module, before: nn.Module) -> bool:
 
 WIDTH = "Both heads are linear layers that read `model.embed_dim` features: `nn.Linear(model.embed_dim, num_classes)`."
 NEITHER = "Neither head of the model that you were given is new: set `model.head` and `model.head_dist`."
+OTHER_NUMBER = "Both heads are new, but for another number of classes: it is `num_classes`."
 ONE_OLD = "Only `{0}` is new. `{1}` still has the old classes, and a mean of the two cannot be taken."
 SHARED = "The two heads are one and the same module: what one learns, the other learns. Make two."
 RANDOM_WEIGHTS = "The weights are random, and the first loss is above ln(classes): set them to zero."
@@ -284,6 +291,8 @@ MISTAKES: dict[str, dict[str, Any]] = {
         NO_NORM: _sound_head(norm=lambda embed_dim: nn.Identity()),
         OVER_BATCH: _sound_head(norm=_over_batch),
         IN_PLACE: _sound_head(norm=_writes),
+        STILL_DROPS: _sound_head(norm=lambda embed_dim: nn.Sequential(nn.LayerNorm(embed_dim), _Lambda(F.dropout))),
+        ALL_DROPPED: _sound_head(dropout=1.0),
         RANDOM: _sound_head(zero=("weight",)),
         FROZEN: _sound_head(frozen=True),
         NO_DROPOUT: _sound_head(dropout=0.0),
@@ -294,6 +303,7 @@ MISTAKES: dict[str, dict[str, Any]] = {
         NEITHER: _on_a_copy,
         ONE_OLD.format("head", "head_dist"): _replace("head"),
         ONE_OLD.format("head_dist", "head"): _replace("head_dist"),
+        OTHER_NUMBER: lambda model, num_classes: _zero_heads(model, 5),
         SHARED: _replace("head", share=True),
         RANDOM_WEIGHTS: _reset,
         RANDOM_BIASES: _replace("head", "head_dist", zero=("weight",)),
