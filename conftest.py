@@ -83,12 +83,20 @@ def watch_kernel() -> None:
     draw = pylabtools.print_figure
 
     def looking_draw(figure, *arguments, **options):
-        """Note axes that hold nothing, and images of nothing but NaN: the picture would show a frame."""
+        """Note axes that show nothing but a frame: no data, all of it NaN or out of sight."""
+        import numpy as np
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        canvas = FigureCanvasAgg(figure)  # a closed figure has none that draws
+        canvas.draw()
+        pixels = np.asarray(canvas.buffer_rgba())[::-1]  # as axes count: from below
         for axes in figure.axes:
-            if axes.axison and axes.get_visible() and not (axes.has_data() or axes.texts):
-                note("in a figure", ValueError("axes that hold nothing"))
-            if any(image.get_array().count() == 0 for image in axes.images):  # NaN is masked there
-                note("in a figure", ValueError("an image that holds nothing but NaN"))
+            left, bottom, right, top = axes.bbox.extents.astype(int)
+            inside = pixels[bottom + 4 : top - 4, left + 4 : right - 4].reshape(-1, 4)  # without frame and ticks
+            if any(np.ma.count(image.get_array()) for image in axes.images):
+                continue  # a picture may be of one colour; NaN is masked
+            if axes.axison and axes.get_visible() and inside.size and (inside == inside[:1]).all():
+                note("in a figure", ValueError("axes that hold nothing, or nothing that can be seen"))
         return draw(figure, *arguments, **options)
 
     pylabtools.print_figure = looking_draw

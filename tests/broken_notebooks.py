@@ -123,8 +123,13 @@ RUNNING: dict[str, tuple[NotebookNode, str]] = {
     "empty axes": (notebook(DRAWN), "in a figure: ValueError: axes that hold nothing"),
     "image of NaN": (
         notebook(DRAWN + "right.imshow([[float('nan')] * 2] * 2);"),
-        "in a figure: ValueError: an image that holds nothing but NaN",
+        "in a figure: ValueError: axes that hold nothing",
     ),
+    "line out of sight": (
+        notebook(DRAWN + "right.plot([1, 2]);\nright.set_xlim(5, 9);"),
+        "in a figure: ValueError: axes that",
+    ),
+    "line of NaN": (notebook(DRAWN + "right.plot([float('nan')] * 9);"), "in a figure: ValueError: axes that"),
     "slider": (
         notebook(SLIDERS.format(settings="n=(0, 5)", names="n=2", bottom="n")),
         "IntSlider at 0: in interact: ZeroDivisionError",
@@ -187,6 +192,23 @@ IN_THE_FILE: dict[str, tuple[NotebookNode, str]] = {
     "comparison that only shows": (notebook("x = 1\nx > 2"), "a comparison at the end"),
     "dead code": (notebook("if False:\n    assert len('') > 1"), "a condition that is a constant"),
     "dead value": (notebook("x = 1 / 0 if 0 else 1"), "a condition that is a constant"),
+    "dead code behind two conditions": (
+        notebook("if len('') > 1 and not True:\n    1 / 0"),
+        "a condition that is a constant",
+    ),
+    "dead code after a return": (
+        notebook("def f():\n    return 1\n    assert len('') > 1"),
+        "never reached, in: def f",
+    ),
+    "assertion of itself": (notebook("x = [1]\nassert x[0] == x[0]"), "an assertion that cannot fail"),
+    "assertion of twice the same": (notebook("from math import isclose\nx = 1\nassert isclose(x, x)"), "cannot fail"),
+    "assertion of no constant": (notebook("assert not False"), "an assertion that cannot fail"),
+    "cell of dots": (notebook("..."), "a cell without code"),
+    "outputs of a loop taken away": (notebook("for x in (1, 2):\n    print(x)"), "stored without an output"),
+    "call that only shows": (
+        notebook("import torch\nx = torch.ones(2)\ntorch.equal(x, 2 * x)\nx = 2"),
+        "only shows: assert",
+    ),
     "cell commented out": (notebook("# assert len('') > 1"), "a cell without code"),
     "cell turned raw": (notebook("x = 1", new_raw_cell("assert len('') > 1")), "a raw cell is not run"),
     "outputs taken away": (notebook("print(1)"), "stored without an output"),
@@ -233,6 +255,13 @@ IN_THE_FILE: dict[str, tuple[NotebookNode, str]] = {
     "exercise that lost its solution": (
         notebook(code(STUB, tags=["exercise"], outputs=[said("Not attempted.")]), new_markdown_cell("Twice.")),
         "no folded solution after it",
+    ),
+    "exercise with another's solution": (
+        notebook(
+            code(STUB, tags=["exercise"], outputs=[said("Not attempted.")]),
+            new_markdown_cell(FOLDED.replace("double", "twice")),
+        ),
+        "does not define what the exercise asks for: double(x)",
     ),
     "figure not described": (
         notebook(code(SHOW, outputs=[TWO_COLOURS], alt="a figure")),
@@ -282,12 +311,18 @@ FOR_THE_LINTER = {
     "from concurrent.futures import ThreadPoolExecutor\nThreadPoolExecutor().submit(lambda: 1 / 0)": "TID251",
     "import multiprocessing\nmultiprocessing.Process(target=lambda: 1 / 0).start()": "TID251",
     "import asyncio\nasyncio.get_event_loop().call_soon(lambda: 1 / 0)": "TID251",
+    "x = abs\nx.__call__\nx = 1": "B018",
+    "import os\nos.spawnlp(os.P_WAIT, 'false', 'false')": "S606",
+    "import doctest\ndoctest.testmod()": "TID251",
+    "from IPython import embed\nembed()": "TID251",
+    "import torch\ntorch.multiprocessing.Process(target=lambda: 1 / 0).start()": "TID251",
     "import atexit\natexit.register(lambda: 1 / 0)": "TID251",
 }
 
 # all that a lesson may do, and what once looked like an error
 HEALTHY = notebook(
     "1 + 1",
+    "n = 0\nwhile True:\n    n += 1\n    if n > 2:\n        break",
     "same = 1 + 1 == 2\nassert same == True and not len('')",
     "assert Out[1] == 2\n1 + 2;",
     "import warnings\nwarnings.warn('only a warning')",
@@ -312,4 +347,5 @@ HEALTHY = notebook(
     new_markdown_cell(FOLDED),
     DRAWN + "right.set_axis_off()\nright.text(0, 0, 'no axes');",
     DRAWN + "right.hist([1, 2])\nright.fill_between([0, 1], [1, float('nan')]);",
+    DRAWN + "right.imshow([[1, 1], [1, 1]]);",
 )

@@ -58,6 +58,8 @@ HEADLINES = {"Not attempted": "todo", "Not yet": "wrong", "Right": "right"}
 MACHINE_PATH = re.compile(r"(?<![\w.])(/(?:home|Users|root|tmp|work|content|private)/|[A-Za-z]:\\+Users)")
 PLAYER = re.compile(r"<audio\b.*?</audio>", re.DOTALL)
 SOLUTION = re.compile(r"<details>\s*<summary>\s*Solution.*?</summary>.*?```python\n(.*?)\n```.*?</details>", re.DOTALL)
+TRUTH = re.compile(r"(.*\.)?(equal|allclose|isclose|array_equal|all|any)", re.DOTALL)  # functions that only say whether
+LEAVES = ast.Return | ast.Raise | ast.Break | ast.Continue
 VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -235,11 +237,19 @@ def solved(notebook: NotebookNode) -> NotebookNode:
                 break
             waiting = cell
         elif waiting is not None and (solution := SOLUTION.search(cell.source)):
+            if lost := definitions(waiting.source) - definitions(solution[1]):
+                raise ValueError(f"the folded solution does not define what the exercise asks for: {', '.join(lost)}")
             waiting.source = solution[1] + "\n\n" + check_call(waiting.source)
             waiting = None
     if waiting is not None:
         raise ValueError(f"the exercise has no folded solution after it:\n{waiting.source}")
     return notebook
+
+
+def definitions(source: str) -> set[str]:
+    """First lines of the functions, with their arguments: double(x)."""
+    functions = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
+    return {f"{one.name}({ast.unparse(one.args)})" for one in functions}
 
 
 def check_call(source: str) -> str:
@@ -381,7 +391,7 @@ def code_problems(cell: NotebookNode) -> list[str]:
     except SyntaxError as error:
         # the exit status of a shell line would be lost, and an unknown magic ends its cell in silence
         return [*found, f"not plain Python (no shell lines, no magics): {error.msg}, line {error.lineno}"]
-    if not tree.body:
+    if all(ast.unparse(one) in ("pass", "...") for one in tree.body):
         found.append("a cell without code")
     if not cell.outputs and any(map(shows, tree.body)):
         found.append("a cell that shows something, stored without an output")
@@ -392,25 +402,44 @@ def code_problems(cell: NotebookNode) -> list[str]:
             found.append(f"`{node.id}` has no place in a lesson")
         elif isinstance(node, ast.Assert) and not can_fail(node.test):
             found.append(f"an assertion that cannot fail, or does not say what it compares: {ast.unparse(node)}")
-        elif isinstance(node, ast.If | ast.While | ast.IfExp) and isinstance(node.test, ast.Constant):
-            found.append(f"a condition that is a constant: {ast.unparse(node).splitlines()[0]}")
+        elif isinstance(node, ast.If | ast.While | ast.IfExp) and fixed(node.test):
+            if not (isinstance(node, ast.While) and ast.unparse(node.test) == "True"):  # a loop that ends inside
+                found.append(f"a condition that is a constant: {ast.unparse(node).splitlines()[0]}")
+        elif isinstance(node, ast.Expr) and TRUTH.fullmatch(ast.unparse(getattr(node.value, "func", node))):
+            found.append(f"a comparison that only shows: assert {ast.unparse(node)}")
         elif isinstance(node, ast.ExceptHandler) and "KeyboardInterrupt" in ast.unparse(node.type or node):
             found.append("except of KeyboardInterrupt: an interrupt must end the cell")
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and any(isinstance(one, LEAVES) for one in body[:-1]):
+            found.append(f"code that is never reached, in: {ast.unparse(node).splitlines()[0]}")
     return found
 
 
 def shows(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.For | ast.With):
+        return any(map(shows, statement.body))
     return isinstance(statement, ast.Expr) and bool(re.match(r"(print|same|figures\.\w+)\(", ast.unparse(statement)))
+
+
+def fixed(test: ast.expr) -> bool:
+    """Whether a condition is decided before the run: a constant, behind a `not`, or beside an `and` or `or`."""
+    if isinstance(test, ast.BoolOp):
+        return any(map(fixed, test.values))
+    return isinstance(test, ast.Constant) or isinstance(test, ast.UnaryOp) and fixed(test.operand)
 
 
 def can_fail(test: ast.expr) -> bool:
     """Whether an assertion compares or calls something: a name, a literal or a generator is nearly always true."""
     if isinstance(test, ast.BoolOp):
         return all(map(can_fail, test.values))
+    if isinstance(test, ast.Compare | ast.Call):
+        operands = test.args if isinstance(test, ast.Call) else [test.left, *test.comparators]
+        texts = {ast.unparse(one) for one in operands}
+        if len(operands) > 1 and len(texts) == 1 and "(" not in min(texts):  # two calls may differ
+            return False
     if isinstance(test, ast.Compare):
-        operands = [test.left, *test.comparators]
         return not isinstance(test.ops[0], ast.IsNot) and not all(isinstance(one, ast.Constant) for one in operands)
-    return isinstance(test, ast.Call | ast.UnaryOp)
+    return isinstance(test, ast.Call) or isinstance(test, ast.UnaryOp) and not fixed(test)
 
 
 def stored_problems(cell: NotebookNode) -> list[str]:
