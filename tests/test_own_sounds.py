@@ -460,23 +460,41 @@ def test_a_full_disk_keeps_the_training(toy, tmp_path, monkeypatch):
 # --- none of these ---------------------------------------------------------------------------------------------------
 
 PROBABILITIES = torch.tensor([[0.9, 0.1, 0.0], [0.2, 0.5, 0.3], [0.1, 0.2, 0.7], [0.55, 0.05, 0.4], [0.6, 0.3, 0.1]])
-LABELS = torch.tensor(
-    [0, 1, 2, 2, 1]
-)  # the last class is background; clip 3 is background taken for 0, clip 4 a 1 taken for 0
+# the last class is background; clip 3 is background taken for 0, clip 4 a 1 taken for 0
+LABELS = torch.tensor([0, 1, 2, 2, 1])
+
+
+@pytest.mark.parametrize(
+    ("threshold", "said"),
+    [(0.0, [0, 1, -1, 0, 0]), (0.5, [0, 1, -1, 0, 0]), (0.56, [0, -1, -1, -1, 0]), (0.95, [-1, -1, -1, -1, -1])],
+)
+def test_a_name_is_said_from_the_threshold_on_and_background_never(threshold, said):
+    assert own_sounds.named(PROBABILITIES, threshold, [2]).tolist() == said
 
 
 @pytest.mark.parametrize(
     ("threshold", "hits", "false"),
-    [(0.0, 2 / 3, 3 / 0.5), (0.5, 2 / 3, 2 / 0.5), (0.56, 1 / 3, 1 / 0.5), (0.7, 1 / 3, 0.0), (0.95, 0.0, 0.0)],
+    [(0.0, 2 / 3, 2 / 0.5), (0.5, 2 / 3, 2 / 0.5), (0.56, 1 / 3, 1 / 0.5), (0.7, 1 / 3, 0.0), (0.95, 0.0, 0.0)],
 )
 def test_hits_and_false_alarms_are_counted(threshold, hits, false):
-    found = own_sounds.alarms(PROBABILITIES, LABELS, threshold, background=[2], hours=0.5)
-    assert found == pytest.approx((hits, false))
+    said = own_sounds.named(PROBABILITIES, threshold, [2])
+    assert own_sounds.alarms(said, LABELS, background=[2], hours=0.5) == pytest.approx((hits, false))
 
 
 def test_without_a_background_every_clip_is_a_sound():
-    hits, false = own_sounds.alarms(PROBABILITIES, LABELS, 0.0, background=[], hours=1.0)
+    said = own_sounds.named(PROBABILITIES, 0.0, [])
+    hits, false = own_sounds.alarms(said, LABELS, background=[], hours=1.0)
     assert (hits, false) == pytest.approx((3 / 5, 2))
+
+
+def test_a_timeline_and_the_count_of_alarms_name_the_same(toy, tmp_path):
+    """One rule for both: what `curve` counts is what a user is told."""
+    loaded = fine_tuning.load_model(toy[1])
+    names, threshold = loaded[2]["class_names"], loaded[2]["threshold"]
+    path = record(tmp_path, "mixed.wav", np.concatenate([tone(2, 210), tone(2, 700), tone(2, 2050)]))
+    heard = own_sounds.timeline(loaded, path)
+    said = own_sounds.named(torch.tensor(heard[names].to_numpy()), threshold, own_sounds.background_of(names))
+    assert heard["class"].tolist() == [own_sounds.NONE if each < 0 else names[each] for each in said]
 
 
 def test_the_threshold_is_the_lowest_that_is_quiet_enough():
@@ -512,6 +530,26 @@ def test_the_page_says_how_to_get_gradio(monkeypatch):
     monkeypatch.setitem(sys.modules, "gradio", None)
     with pytest.raises(OSError, match="tools/setup.py --demo"):
         demo.page((None, None, {"class_names": ["a"]}))
+
+
+def test_another_split_gets_another_file(root):
+    here, settings = session.start("offline"), {"seconds": 0.5, "mode": "pad"}
+    whole = own_sounds.from_folder(root, **settings)
+    takes = own_sounds.from_folder(root, **settings, recording=r"(\d)\.wav")
+    files = [own_sounds.file_for(each, settings, here) for each in (whole, takes, whole)]
+    assert files[0] == files[2] != files[1]
+    assert files[0] != own_sounds.file_for(whole, settings | {"mode": "repeat"}, here)
+    assert files[0].name.startswith("sounds-")
+    assert here.runs in files[0].parents
+
+
+def test_the_long_example_holds_words_of_people_held_out(tmp_path):
+    root = own_sounds.example(tmp_path / "example")
+    sounds = own_sounds.from_folder(root, seconds=0.768, recording=r"(speaker\d+|noise\d+)")
+    said = own_sounds.example_recording(tmp_path / "long.wav", sounds)
+    assert [said[3], said[6]] == ["rain", "a bark"]
+    assert set(said) - {"rain", "a bark"} <= set(WORDS)
+    assert 8 < soundfile.info(tmp_path / "long.wav").duration < 14
 
 
 def test_the_example_has_digits_and_background(tmp_path):

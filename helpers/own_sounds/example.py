@@ -25,18 +25,23 @@ def example(folder: Path | None = None) -> Path:
     return folder
 
 
-def example_recording(out: Path, sounds: clips.Clips, *, fold: int = 1, seed: int = 0) -> Path:
-    """Six words of people held out, with pauses, rain and a bark between them, written to `out` (WAV)."""
+def example_recording(out: Path, sounds: clips.Clips, *, fold: int = 1, seed: int = 0) -> list[str]:
+    """Write six words of people held out, with pauses, rain and a bark between them, to `out` (WAV); returns what sounds there."""
     draw = np.random.default_rng(seed)
     words = [place for place in sounds.split(fold)[1] if sounds.table["class_name"].iloc[place] != "background"]
     noise = clips.load("synthetic", sample_rate=RATE)
     rain = noise[int(np.flatnonzero(noise.table["class_name"] == "rain")[-1])]
-    between = {2: rain[: 2 * RATE], 4: noise[noise.bark][: 2 * RATE]}
-    parts = []
+    between = {2: ("rain", rain[: 2 * RATE]), 4: ("a bark", noise[noise.bark][: 2 * RATE])}
+    parts, said = [], []
     for number, place in enumerate(draw.choice(words, 6, replace=False)):
         word = clips.read_clip(sounds.folder / sounds.table["path"].iloc[place], RATE).numpy()
         pause = np.zeros(RATE // 3)
-        parts += [pause, word / np.abs(word).max() / 2, pause, between.get(number, pause[:0])]
+        parts, said = (
+            [*parts, pause, word / np.abs(word).max() / 2, pause],
+            [*said, sounds.table["class_name"].iloc[place]],
+        )
+        if number in between:
+            parts, said = [*parts, between[number][1]], [*said, between[number][0]]
     out.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(out, np.concatenate(parts), RATE)
-    return out
+    return said

@@ -1,8 +1,10 @@
 """Train a model on a folder's clips, keep it in one file with all that a prediction needs, and use it."""
 
+import hashlib
+import json
 import math
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from importlib import metadata
 from pathlib import Path
@@ -43,23 +45,35 @@ def background_of(class_names: Sequence[str]) -> list[int]:
     return [place for place, name in enumerate(class_names) if name.lower() in BACKGROUND]
 
 
-def alarms(probabilities: Tensor, labels: Tensor, threshold: float, *, background: list[int], hours: float):
-    """(share of sounds named rightly, wrong names an hour) when a name needs a probability of `threshold`.
+def named(probabilities: Tensor, threshold: float, background: list[int]) -> Tensor:
+    """The class that is said of each clip, (clips,): the likeliest one; -1, nothing, below the threshold and for background.
 
-    From probabilities (clips, classes) and labels (clips,) of clips that are `hours` long together; `background` is no name.
+    From probabilities (clips, classes) and the places of the classes that are no name.
     """
+    best, likeliest = probabilities.max(dim=1)
     nameless = torch.tensor(background, dtype=torch.long)
-    best, place = probabilities.index_fill(1, nameless, 0.0).max(dim=1)
-    loud, right = best >= threshold, place == labels
-    hits = (loud & right).sum() / (~torch.isin(labels, nameless)).sum()
-    return hits.item(), (loud & ~right).sum().item() / hours
+    silent = (best < threshold) | torch.isin(likeliest, nameless)
+    return likeliest.masked_fill(silent, -1)
+
+
+def alarms(said: Tensor, labels: Tensor, *, background: list[int], hours: float):
+    """(share of sounds named rightly, wrong names an hour), from what `named` says of clips that are `hours` long together.
+
+    labels (clips,) has their classes; one of `background` is no sound to be named, and any name for it is wrong.
+    """
+    sounds = ~torch.isin(labels, torch.tensor(background, dtype=torch.long))
+    right = said == labels
+    hits = right.sum() / sounds.sum()
+    false = (said >= 0) & ~right
+    return hits.item(), false.sum().item() / hours
 
 
 def curve(loaded: Loaded, sounds: clips.Clips, *, fold: int) -> pd.DataFrame:
     """Hits and false alarms an hour of a model in one fold, a row a threshold from 0 to 0.99."""
     probabilities, labels = answers(loaded, sounds, fold=fold)
-    where = {"background": background_of(sounds.class_names), "hours": len(labels) * loaded[2]["seconds"] / 3600}
-    rows = {each / 100: alarms(probabilities, labels, each / 100, **where) for each in range(100)}
+    background, hours = background_of(sounds.class_names), len(labels) * loaded[2]["seconds"] / 3600
+    said = {each / 100: named(probabilities, each / 100, background) for each in range(100)}
+    rows = {threshold: alarms(each, labels, background=background, hours=hours) for threshold, each in said.items()}
     return pd.DataFrame.from_dict(rows, orient="index", columns=["hits", "false alarms an hour"])
 
 
@@ -91,6 +105,7 @@ def train(
     name: str | None = None,
     epochs: int = 30,
     most_alarms: float = 300.0,
+    after_epoch: Callable[[nn.Module, list[dict]], None] | None = None,
 ) -> dict:
     """Fine-tune on a folder's clips, choose the threshold, test, and write the model to `out`, its card beside it; returns its notes.
 
@@ -102,6 +117,7 @@ def train(
         out: A file that does not exist yet, ending in .safetensors.
         session: What `session.start()` returned: device, weights, and the model unless `name` names another one of timm.
         most_alarms: False alarms an hour on the validation recordings, at most.
+        after_epoch: As for `fine_tuning.train`: called with the model and the history so far.
     Raises:
         OSError: If `out` exists, or cannot be written.
     """
@@ -119,7 +135,7 @@ def train(
     model = heads.replace_head(backbones.create(name, session, **arguments), len(names)).to(session.device)
     suited = {"roll": settings["mode"] == "repeat", "max_frames": features.shape[3] // 5}
     recipe, going_on = fine_tuning.Recipe(epochs=epochs, lr=5e-4, **suited), out.with_suffix(".training")
-    given = {"num_classes": len(names), "folder": going_on, **statistics}
+    given = {"num_classes": len(names), "folder": going_on, "after_epoch": after_epoch, **statistics}
     fine_tuning.train(model, features[learning], labels[learning], recipe, **given)
     trained = model, log_mel, settings | statistics
     threshold, chosen_on = 0.5, "none: a guess, there are too few recordings to choose on"
@@ -128,8 +144,9 @@ def train(
         people = sounds.table.loc[sounds.table["fold"] == 2, "recording"].nunique()
         chosen_on = f"{int((folds == 2).sum())} clips of {people} validation recordings"
     probabilities, truth = answers(trained, sounds, fold=1)
-    where = {"background": background_of(names), "hours": len(truth) * settings["seconds"] / 3600}
-    hits, false = alarms(probabilities, truth, threshold, **where)
+    background, hours = background_of(names), len(truth) * settings["seconds"] / 3600
+    said = named(probabilities, threshold, background)
+    hits, false = alarms(said, truth, background=background, hours=hours)
     right = (probabilities.argmax(dim=1) == truth).numpy()
     low, high = fine_tuning.bootstrap_interval(right, sounds.table["recording"][(folds == 1).numpy()].to_numpy())
     notes = {"model": name, "class_names": names, "recordings": sounds.source, "epochs": epochs} | settings | statistics
@@ -143,6 +160,13 @@ def train(
         part.write_text(card(notes), encoding="utf-8")
     shutil.rmtree(going_on, ignore_errors=True)
     return notes
+
+
+def file_for(sounds: clips.Clips, settings: dict, session) -> Path:
+    """The file in the session's `runs` for a model of these clips, settings and folds: whatever differs, another file."""
+    facts = [sounds.table[["digest", "start", "label", "fold"]].to_numpy().tolist(), settings, session.vit]
+    digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
+    return session.runs / "own_sounds" / f"{sounds.name}-{digest}.safetensors"
 
 
 def _free(out: Path) -> Path:
@@ -196,10 +220,9 @@ def timeline(loaded: Loaded, path: str | Path, *, overlap: float = 0.5) -> pd.Da
     length = sum(len(samples) / each for samples, each in decode.blocks(path))
     places = starts(length, seconds, overlap)
     sounds = windows(path, places, seconds=seconds, sample_rate=rate, mode=notes["mode"])
-    found, nameless = _probabilities(loaded, sounds), torch.tensor(background_of(names), dtype=torch.long)
-    best, which = found.index_fill(1, nameless, 0.0).max(dim=1)
-    silent = (best < notes["threshold"]) | (best < found.max(dim=1).values)  # background is likelier
-    heard = [NONE if quiet else names[place] for quiet, place in zip(silent, which, strict=True)]
+    found, background = _probabilities(loaded, sounds), background_of(names)
+    heard = [NONE if place < 0 else names[place] for place in named(found, notes["threshold"], background)]
+    best = found.index_fill(1, torch.tensor(background, dtype=torch.long), 0.0).max(dim=1).values
     table = pd.DataFrame({"start": places, "end": np.minimum(np.add(places, seconds), length), "class": heard})
     return pd.concat([table.assign(probability=best.numpy()), pd.DataFrame(found.numpy(), columns=names)], axis=1)
 
