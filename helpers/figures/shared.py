@@ -56,12 +56,18 @@ def plot_log_mel(
 
 
 def plot_pictures(
-    pictures: dict, *, sample_rate: int, hop_length: int, label: str = "standardised", limits=(-1, 1.25)
+    pictures: dict,
+    *,
+    sample_rate: int,
+    hop_length: int,
+    label: str = "standardised",
+    limits=(-1, 1.25),
+    columns: int = 2,
 ) -> Figure:
-    """Draw spectrograms {title: (n_mels, frames)}, two a row, with one scale and one colour bar for all."""
-    rows = -(-len(pictures) // 2)
+    """Draw spectrograms {title: (n_mels, frames)}, `columns` a row, with one scale and one colour bar for all."""
+    rows = -(-len(pictures) // columns)
     share = {"sharex": True, "sharey": True, "squeeze": False}
-    fig, panels = plt.subplots(rows, 2, figsize=(7, 0.5 + 1.7 * rows), layout="constrained", **share)
+    fig, panels = plt.subplots(rows, columns, figsize=(7, 0.5 + 1.7 * rows), layout="constrained", **share)
     plt.close(fig)
     for ax, (title, picture) in zip(panels.flat, pictures.items(), strict=False):
         timing = {"sample_rate": sample_rate, "hop_length": hop_length}
@@ -71,5 +77,5 @@ def plot_pictures(
         ax.label_outer()
     for ax in panels.flat[len(pictures) :]:
         ax.remove()
-    fig.colorbar(panels[0, 0].images[0], ax=panels, label=label)
+    fig.colorbar(panels[0, 0].images[0], ax=fig.axes, label=label)
     return fig
