@@ -8,13 +8,16 @@ LAB := $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin Windows_NT,$(OS) $(shell
 	$(if $(filter 0,$(shell id -u)),--allow-root)
 NBVAL := -m pytest notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout 600 -n 2 --dist loadfile
 
-.PHONY: lab run test test-colab format experiments set-up set-up-colab
+.PHONY: lab run book test test-colab format experiments set-up set-up-colab set-up-book
 
 lab: set-up  ## open the first lesson in JupyterLab
 	$(RUN) -m jupyterlab $(LAB) --LabApp.default_url=/lab/tree/$(LESSON)
 
 run: set-up  ## execute every lesson into copies and pages under build/
 	$(RUN) -m tools.notebooks run
+
+book: set-up-book  ## a page for every notebook, from its stored outputs, under build/book
+	.venv-book/$(BIN)/python -m tools.book
 
 # The tests need no network and no data. Two kernels on two cores: a thread for each.
 test test-colab: export PROFILE := offline
@@ -43,3 +46,6 @@ set-up:
 
 set-up-colab:
 	@$(PYTHON) tools/setup.py --colab
+
+set-up-book:
+	@$(PYTHON) tools/setup.py --book

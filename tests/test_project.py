@@ -1,6 +1,7 @@
 """The project's own files agree with each other, and with the machines that the series must run on."""
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -131,6 +132,23 @@ def test_conda_installs_what_set_up_installs():
     constraints, editable = setup.PIP_LINES
     assert (ROOT / constraints.removeprefix("--constraint ")).exists()
     assert editable == f"--editable .[{','.join(extra for extra in EXTRAS if extra != 'demo')}]"
+
+
+def test_the_book_is_made_with_exact_versions():
+    constraints, needed = setup.BOOK_LINES
+    named = {canonicalize_name(pin.name) for pin in pins(constraints.removeprefix("--constraint "))}
+    assert set(needed.split()) <= named
+
+
+def test_a_codespace_sets_up_and_opens_what_exists():
+    machine = json.loads(text_of(".devcontainer/devcontainer.json"))
+    python, script = machine["postCreateCommand"].split()
+    assert (python, (ROOT / script).exists()) == ("python3", True)
+    version = machine["image"].removeprefix("mcr.microsoft.com/devcontainers/python:")
+    assert SpecifierSet(PROJECT["requires-python"]).contains(version)
+    shown = machine["customizations"]
+    assert all((ROOT / path).exists() for path in shown["codespaces"]["openFiles"])
+    assert shown["vscode"]["settings"]["python.defaultInterpreterPath"].endswith("/.venv/bin/python")
 
 
 def test_all_that_is_imported_is_declared():

@@ -261,6 +261,12 @@ def test_one_command_writes_the_address_everywhere(project):
         assert f"({colab}/{name}.ipynb)" in readme
         assert notebook.cells[1].source == stamp.setup_cell(ADDRESS)
         assert notebook.cells[2].source == "1 + 1"
+    for way_in in (
+        "https://codespaces.new/someone/sounds?quickstart=1",
+        "https://mybinder.org/v2/gh/someone/sounds/2026.11?urlpath=lab/tree/notebooks/01_spectrograms.ipynb",
+        "https://someone.github.io/sounds/",
+    ):
+        assert f"({way_in})" in readme
     assert readme.endswith("The end.\n")
     citation = (project / "CITATION.cff").read_text(encoding="utf-8")
     assert 'repository-code: "https://github.com/someone/sounds"' in citation

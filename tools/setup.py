@@ -3,6 +3,7 @@
     python3 tools/setup.py            .venv: what the lessons need, JupyterLab and the test tools
     python3 tools/setup.py --colab    also .venv-colab: the same, with the versions of Google Colab's kernel in front
     python3 tools/setup.py --demo     also .venv-demo: the same, with what the page of `helpers.own_sounds serve` needs
+    python3 tools/setup.py --book     .venv-book alone: what `python -m tools.book` needs, a small part of the others
 
 The system's own Python runs this file: nothing but the standard library, and nothing that an old Python cannot read
 before it gets as far as the check of its version.
@@ -23,13 +24,17 @@ OLDEST = (3, 11)
 PIP_LINES = ["--constraint constraints.txt", "--editable .[lab,test]"]
 COLAB_LINES = ["--no-deps", "--requirement tools/colab.txt"]
 DEMO_LINES = ["--requirement tools/demo.txt"]  # apart: what it asks of other packages binds nothing else
+BOOK_LINES = ["--constraint tools/book.txt", "myst-nb sphinx sphinx-book-theme"]
 
 
 def main():
     start = time.monotonic()
     project = (ROOT / "pyproject.toml").open()  # held until the end
     one_at_a_time(project)
-    made = [environment(ROOT / ".venv", PIP_LINES, ["pyproject.toml", "constraints.txt"])]
+    if "--book" in sys.argv[1:]:
+        made = [environment(ROOT / ".venv-book", BOOK_LINES, ["tools/book.txt"])]
+    else:
+        made = [environment(ROOT / ".venv", PIP_LINES, ["pyproject.toml", "constraints.txt"])]
     if "--colab" in sys.argv[1:]:
         shared = site_packages(ROOT / ".venv")
         made.append(environment(ROOT / ".venv-colab", COLAB_LINES, ["constraints.txt", "tools/colab.txt"], shared))

@@ -5,8 +5,9 @@
     python -m tools.stamp --check                                change nothing, say which file differs
 
 The places: the first code cell of every notebook (tag `setup`), the badge under its title, its links to other notebooks
-(from a copy in somebody's Drive a relative one leads nowhere), the badges in README.md, and CITATION.cff. Without an
-address links are relative, there are no badges, and the first cell only finds the project.
+(from a copy in somebody's Drive a relative one leads nowhere), the ways in and the badges in README.md, and CITATION.cff.
+Without an address links are relative, there are no badges, and the first cell only finds the project. `tools/book.py` reads
+the address, too.
 """
 
 import argparse
@@ -51,6 +52,12 @@ except ImportError:
 
 COLAB = "https://colab.research.google.com/github/{owner}/{repo}/blob/{tag}/notebooks/"
 IMAGE = "https://colab.research.google.com/assets/colab-badge.svg"
+WAYS_IN = """\
+[![Open in GitHub Codespaces](https://github.com/codespaces/badge.svg)](https://codespaces.new/{owner}/{repo}?quickstart=1)
+[![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/{owner}/{repo}/{tag}?urlpath=lab/tree/notebooks/01_spectrograms.ipynb)
+[Read the book](https://{owner}.github.io/{repo}/)
+
+"""
 MARK, END = "<!-- colab -->", "<!-- end of colab -->"
 NO_ADDRESS = "This copy has no public address yet, hence no badge: CONTRIBUTING.md says how to publish it."
 CITATION_MARK = "# the rest is written by tools/stamp.py\n"
@@ -95,7 +102,7 @@ def stamp_notebook(notebook: NotebookNode, name: str, address: dict[str, str]) -
 
 def stamp_readme(text: str, names: list[str], address: dict[str, str]) -> str:
     badges = "\n".join(f"- {name.removesuffix('.ipynb')}: {badge(address, name)}" for name in names)
-    block = f"{MARK}\n{badges if address['tag'] else NO_ADDRESS}\n{END}"
+    block = f"{MARK}\n{WAYS_IN.format(**address) + badges if address['tag'] else NO_ADDRESS}\n{END}"
     return re.sub(f"{MARK}.*?{END}", lambda _: block, text, flags=re.DOTALL)
 
 
