@@ -38,7 +38,11 @@ if address["tag"]:
         "repository_url": "https://github.com/{owner}/{repo}".format(**address),
         "repository_branch": address["tag"],
         "use_repository_button": True,
-        "launch_buttons": {"colab_url": "https://colab.research.google.com", "binderhub_url": "https://mybinder.org"},
+        "launch_buttons": {
+            "colab_url": "https://colab.research.google.com",
+            "binderhub_url": "https://mybinder.org",
+            "notebook_interface": "jupyterlab",
+        },
     }
 
 
