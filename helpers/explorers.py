@@ -25,7 +25,7 @@ def explore_resolution() -> interactive:
     """Two tones and ten clicks through a window of your choice."""
 
     def draw(n_fft: int, hop_length: int) -> None:
-        display(figures.plot_tones_and_clicks(n_fft, hop_length))
+        display(figures.plot_windows([(n_fft, hop_length)]))
 
     return interactive(draw, n_fft=_slider(1024, 128, 2048, 64), hop_length=_slider(40, 20, 320, 20))
 
@@ -63,9 +63,10 @@ def explore_augmentation(waveform: Tensor, log_mel: spectrograms.LogMel, mean: f
 
     def draw(**settings: int) -> None:
         sound, x = augmented(waveform, log_mel, mean, std, **settings)
-        rate, hop_length = log_mel.settings["sample_rate"], log_mel.settings["hop_length"]
-        display(figures.plot_standardized(x, sample_rate=rate, hop_length=hop_length, title="what the model sees"))
-        sound = resample(sound, rate, 16_000)  # half the bytes from kernel to page at each move of a slider
+        timing = {name: log_mel.settings[name] for name in ("sample_rate", "hop_length")}
+        look = {"label": "standardised", "limits": (-1, 1.25)}  # the same colours at every setting
+        display(figures.plot_log_mel(x, **timing, **look, title="what the model sees"))
+        sound = resample(sound, timing["sample_rate"], 16_000)  # half the bytes for the page at each move
         display(clips.player(sound, 16_000, "what you hear"))
 
     masks = {"first_mel": _slider(0, 0, 127), "mels": _slider(0, 0, 96, 4), "frames": _slider(0, 0, 128, 8)}

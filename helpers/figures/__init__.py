@@ -1,4 +1,4 @@
-"""The drawings that would fill a lesson's cells: each takes data and mostly an `Axes`, and returns the `Figure`.
+"""The drawings that would fill a lesson's cells: each takes data and returns the `Figure`.
 
 The colours are those of Okabe and Ito, told apart by colour-blind readers and in print; line styles differ as well.
 The same thing has the same colour in all lessons. One module a lesson; a lesson calls them all as `figures.plot_...`.
@@ -74,9 +74,7 @@ from helpers.figures.spectrograms import (
     plot_leakage,
     plot_levels,
     plot_sound,
-    plot_standardized,
     plot_sweeps,
-    plot_tones_and_clicks,
     plot_triangles,
     plot_windows,
 )

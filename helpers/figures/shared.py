@@ -1,8 +1,11 @@
 """What all drawings share: colours, scales, axes that a cell shows once, and the picture of a log-mel spectrogram."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+plt.rcParams.update({"axes.titlesize": 10, "legend.fontsize": 8})
 
 # name of a thing -> its colour in every lesson
 COLORS = {
@@ -25,13 +28,19 @@ COLORS = {
 LEVEL_MAP = "magma"  # levels: spectrograms, energies (dark is quiet; reads in grey)
 SIMILARITY_MAP = "viridis"  # cosines and other similarities
 SIGNED_MAP = "PuOr_r"  # values around zero: weights, differences
+UPWARDS = {"origin": "lower", "aspect": "auto"}  # how `imshow` draws frequency over time: low ones at the bottom
+
+
+def new_panels(rows: int, columns: int, size: tuple[float, float], **options) -> tuple[Figure, np.ndarray]:
+    """A Figure (inches) that a cell shows once, as its value, and its Axes, as `plt.subplots` gives them."""
+    figure, panels = plt.subplots(rows, columns, figsize=size, layout="constrained", **options)
+    plt.close(figure)  # otherwise the inline backend shows it a second time
+    return figure, panels
 
 
 def new_axes(width: float = 6.4, height: float = 2.8) -> Axes:
-    """One empty Axes in a Figure (inches) that a cell shows once, as its value."""
-    figure, axes = plt.subplots(figsize=(width, height), layout="constrained")
-    plt.close(figure)  # otherwise the inline backend shows it a second time
-    return axes
+    """One empty Axes in a Figure (inches) of its own."""
+    return new_panels(1, 1, (width, height))[1]
 
 
 def plot_log_mel(
@@ -42,13 +51,14 @@ def plot_log_mel(
     title: str,
     ax: Axes | None = None,
     label: str = "ln power",
+    limits: tuple[float | None, float | None] = (None, None),
     colorbar: bool = True,
 ) -> Figure:
-    """Draw one log-mel spectrogram (n_mels, frames) over seconds and mel bins."""
+    """Draw one log-mel spectrogram (n_mels, frames) over seconds and mel bins, its colours between `limits`."""
     ax = ax or new_axes()
-    seconds = log_mel.shape[-1] * hop_length / sample_rate
-    extent = (0, seconds, 0, log_mel.shape[-2])
-    image = ax.imshow(log_mel, origin="lower", aspect="auto", extent=extent, cmap=LEVEL_MAP, interpolation="nearest")
+    extent = (0, log_mel.shape[-1] * hop_length / sample_rate, 0, log_mel.shape[-2])
+    image = ax.imshow(log_mel, **UPWARDS, extent=extent, cmap=LEVEL_MAP, interpolation="nearest")
+    image.set_clim(*limits)
     ax.set(xlabel="time (s)", ylabel="mel bin", title=title)
     if colorbar:
         ax.figure.colorbar(image, ax=ax, label=label)
@@ -66,14 +76,11 @@ def plot_pictures(
 ) -> Figure:
     """Draw spectrograms {title: (n_mels, frames)}, `columns` a row, with one scale and one colour bar for all."""
     rows = -(-len(pictures) // columns)
-    share = {"sharex": True, "sharey": True, "squeeze": False}
-    fig, panels = plt.subplots(rows, columns, figsize=(7, 0.5 + 1.7 * rows), layout="constrained", **share)
-    plt.close(fig)
+    fig, panels = new_panels(rows, columns, (7, 0.5 + 1.7 * rows), sharex=True, sharey=True, squeeze=False)
+    look = {"sample_rate": sample_rate, "hop_length": hop_length, "limits": limits, "colorbar": False}
     for ax, (title, picture) in zip(panels.flat, pictures.items(), strict=False):
-        timing = {"sample_rate": sample_rate, "hop_length": hop_length}
-        plot_log_mel(picture, **timing, title=title, ax=ax, colorbar=False)
+        plot_log_mel(picture, title=title, ax=ax, **look)
         ax.title.set_fontsize(9)
-        ax.images[0].set_clim(*limits)
         ax.label_outer()
     for ax in panels.flat[len(pictures) :]:
         ax.remove()
