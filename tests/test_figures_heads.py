@@ -48,9 +48,10 @@ def test_first_losses_show_each_draw_and_the_mean_of_each_way():
     losses = {"ViT": [(3.0, 4.0, 2.3), (2.0, 5.0, 2.3)], "ConvNet": [(9.0, 2.5, 2.3)] * 2}
     figure = figures.plot_first_losses(losses, ways=("one", "two", "zeros"), classes=10)
     assert title(figure) == "ViT, mean of the draws: 2.50, 4.50, 2.30"
-    lines = figure.axes[0].lines
-    assert [lines[0].get_xdata().tolist(), lines[1].get_xdata().tolist()] == [[3, 2], [2.5]]
-    assert lines[-1].get_xdata()[0] == pytest.approx(np.log(10))  # the dotted line
+    *ways, means, dotted = (line.get_xdata() for line in figure.axes[0].lines)
+    assert [draws.tolist() for draws in ways] == [[3, 2], [4, 5], [2.3, 2.3]]
+    assert means.tolist() == [2.5, 4.5, 2.3]
+    assert dotted[0] == pytest.approx(np.log(10))
 
 
 def test_equal_folds_do_not_hide_each_other_when_drawn_apart():

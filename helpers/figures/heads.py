@@ -2,7 +2,6 @@
 
 import math
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
@@ -10,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from timm.data import ImageNetInfo
 
-from helpers.figures.shared import COLORS, LEVEL_MAP, new_axes
+from helpers.figures.shared import COLORS, LEVEL_MAP, UPWARDS, new_axes, new_panels
 
 
 def photograph_names() -> list[str]:
@@ -24,19 +23,14 @@ def plot_answers(picture, answers: dict, *, seconds: float) -> Figure:
 
     Of more than ten classes the five most likely are drawn, in that order.
     """
-    fig, (left, *panels) = plt.subplots(1, 1 + len(answers), figsize=(9.4, 2.7), layout="constrained")
-    plt.close(fig)
-    left.imshow(
-        np.asarray(picture), origin="lower", aspect="auto", cmap=LEVEL_MAP, extent=(0, seconds, 0, len(picture))
-    )
-    left.set(xlabel="time (s)", ylabel="mel bin")
-    left.set_title("What the model gets", fontsize=10)
+    fig, (left, *panels) = new_panels(1, 1 + len(answers), (9.4, 2.7))
+    left.imshow(picture, **UPWARDS, cmap=LEVEL_MAP, extent=(0, seconds, 0, len(picture)))
+    left.set(xlabel="time (s)", ylabel="mel bin", title="What the model gets")
     for ax, (head, (names, probabilities)) in zip(panels, answers.items(), strict=True):
         values = torch.as_tensor(probabilities)
-        shown = range(len(names)) if len(names) <= 10 else values.topk(5).indices.tolist()
-        ax.barh([names[index] for index in shown], values[list(shown)].tolist(), color=COLORS["waveform"])
-        ax.set(xlabel="probability", xlim=(0, 1))
-        ax.set_title(f"{head}: {names[int(values.argmax())]}", fontsize=10)
+        shown = values.topk(5).indices if len(names) > 10 else torch.arange(len(names))
+        ax.barh([names[index] for index in shown], values[shown].numpy(), color=COLORS["waveform"])
+        ax.set(xlabel="probability", xlim=(0, 1), title=f"{head}: {names[values.argmax()]}")
         ax.tick_params(axis="y", labelsize=8)
         ax.invert_yaxis()
     return fig
@@ -54,32 +48,25 @@ def plot_fates(fates: dict) -> Figure:
         kept.append(100 * totals["kept"] / sum(totals.values()))
         new.append(100 * totals["new"] / sum(totals.values()))
     ax.set(xscale="log", xlabel="values in the model (log scale)", yticks=range(len(words)), yticklabels=words)
-    title = f"{min(kept):.1f} % of all values, or more, are kept; at most {max(new):.2f} % are new"
-    ax.set_title(title, fontsize=10)
+    ax.set_title(f"{min(kept):.1f} % of all values, or more, are kept; at most {max(new):.2f} % are new")
     ax.grid(axis="x", alpha=0.3)
     ax.margins(y=0.15)
-    ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     ax.invert_yaxis()
     return ax.figure
 
 
 def plot_first_losses(losses: dict, *, ways, classes: int) -> Figure:
     """Loss before the first update, {model: draws, each with a loss for each of the `ways` to a new head}, beside ln(classes)."""
-    fig, panels = plt.subplots(1, len(losses), figsize=(8, 2.1), layout="constrained", sharey=True)
-    plt.close(fig)
+    fig, panels = new_panels(1, len(losses), (8, 2.1), sharey=True)
     for ax, (model, draws) in zip(panels, losses.items(), strict=True):
-        for row, values in enumerate(zip(*draws, strict=True)):
-            ax.plot(values, [row] * len(values), "o", color=COLORS[model.lower()], alpha=0.5, markeredgewidth=0)
-            ax.plot(np.mean(values), row, "|", color="black", markersize=16, markeredgewidth=2)
+        means, rows = np.mean(draws, axis=0), range(len(ways))
+        ax.plot(draws, [rows] * len(draws), "o", color=COLORS[model.lower()], alpha=0.5, markeredgewidth=0)
+        ax.plot(means, rows, "|", color="black", markersize=16, markeredgewidth=2)
         ax.axvline(math.log(classes), color="black", linestyle=":")
-        ax.set(
-            xlabel=f"first loss (dotted: ln {classes} = {math.log(classes):.2f})",
-            yticks=range(len(ways)),
-            yticklabels=ways,
-        )
-        ax.set_ylim(len(ways) - 0.5, -0.5)
-        means = ", ".join(f"{mean:.2f}" for mean in np.mean(draws, axis=0))
-        ax.set_title(f"{model}, mean of the draws: {means}", fontsize=10)
+        ax.set(yticks=rows, yticklabels=ways, ylim=(len(ways) - 0.5, -0.5))
+        ax.set_xlabel(f"first loss (dotted: ln {classes} = {math.log(classes):.2f})")
+        ax.set_title(f"{model}, mean of the draws: {', '.join(f'{mean:.2f}' for mean in means)}")
     return fig
 
 
@@ -91,43 +78,32 @@ def plot_folds(accuracies: dict, *, title: str, ax: Axes | None = None, apart: b
     """
     ax = ax or new_axes(height=0.9 + 0.32 * len(accuracies))
     for row, values in enumerate(reversed(accuracies.values())):
-        middle = (len(values) - 1) / 2
-        heights = [row + 0.09 * apart * (middle - fold) for fold in range(len(values))]
+        heights = row + 0.09 * apart * ((len(values) - 1) / 2 - np.arange(len(values)))
         ax.plot(values, heights, "o", color=COLORS["by hand"], alpha=0.5, markeredgewidth=0)
-        ax.plot([values.mean()], [row], "|", color="black", markersize=16, markeredgewidth=2)
+        ax.plot(values.mean(), row, "|", color="black", markersize=16, markeredgewidth=2)
     ax.set(yticks=range(len(accuracies)), yticklabels=reversed(accuracies), xlabel="accuracy in one fold")
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.set_ylim(-0.6, len(accuracies) - 0.4)
-    ax.set_title(title, loc="right", fontsize=10)
+    ax.set_title(title, loc="right")
     return ax.figure
 
 
-def plot_map(
-    points,
-    labels,
-    class_names,
-    *,
-    title: str,
-    chosen: int | None = None,
-    other: int | None = None,
-    ax: Axes | None = None,
-) -> Figure:
-    """Clips as points (clips, 2), a colour and a marker for each class; `chosen` is ringed, a line leads to `other`."""
+def plot_map(points, labels, class_names, *, title: str, chosen=None, other=None, ax: Axes | None = None) -> Figure:
+    """Clips as points (clips, 2), a colour and a marker for each class; clip `chosen` is ringed, a line leads to `other`."""
     ax = ax or new_axes(6.4, 4.6)
     colors = "#000000 #E69F00 #56B4E9 #009E73 #7F6A00 #0072B2 #D55E00 #CC79A7 #777777 #882255".split()
     for label, name in enumerate(class_names):
         round_, place = divmod(label, 10)  # after ten classes the colours return, with other markers
+        marker = "os^vDP<X>*"[(place + round_) % 10]
         x, y = points[labels == label].T
-        look = {"color": colors[place], "marker": "os^vDP<X>*"[(place + round_) % 10], "linestyle": "none"}
-        ax.plot(x, y, label=name, markersize=6, alpha=0.75, markeredgewidth=0, **look)
+        ax.plot(x, y, marker, color=colors[place], label=name, alpha=0.75, markeredgewidth=0)
     if chosen is not None:
-        ax.plot(*points[chosen], "o", markersize=18, markerfacecolor="none", markeredgecolor="black", markeredgewidth=2)
+        ax.plot(*points[chosen], "o", color="black", fillstyle="none", markersize=18, markeredgewidth=2)
     if other is not None:
         ax.plot(*points[[chosen, other]].T, color="white", linewidth=4, zorder=4)
         ax.plot(*points[[chosen, other]].T, color="black", linewidth=2, zorder=5)
     ax.set(title=title, xlabel="first axis (no unit)", ylabel="second axis (no unit)", xticks=[], yticks=[])
-    columns = -(-len(class_names) // 20)
-    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, frameon=False, ncols=columns)
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, ncols=-(-len(class_names) // 20))
     return ax.figure
 
 
@@ -140,45 +116,32 @@ def plot_two_heads(
     """
     ax = ax or new_axes(6.4, 3.2)
     blend = (1 - weight) * class_logits + weight * dist_logits
-    heads = {
-        "class head": (class_logits, "vit"),
-        "distillation head": (dist_logits, "convnet"),
-        "blend": (blend, "deit"),
-    }
     likely = torch.maximum(class_logits.softmax(dim=0), dist_logits.softmax(dim=0))
     shown = likely.topk(min(3, len(class_names))).indices.sort().values
-    for row, (name, (logits, color)) in enumerate(heads.items()):
-        places = [place + 0.27 * (row - 1) for place in range(len(shown))]
-        ax.bar(
-            places,
-            logits.softmax(dim=0)[shown].tolist(),
-            width=0.27,
-            color=COLORS[color],
-            label=name,
-            hatch=(None, "//", "...")[row],
-        )
+    heads = {"class head": class_logits, "distillation head": dist_logits, "blend": blend}
+    looks = ("vit", None), ("convnet", "//"), ("deit", "...")
+    for row, ((name, logits), (color, hatch)) in enumerate(zip(heads.items(), looks, strict=True)):
+        places = np.arange(len(shown)) + 0.27 * (row - 1)
+        ax.bar(places, logits.softmax(dim=0)[shown].numpy(), 0.27, color=COLORS[color], label=name, hatch=hatch)
     share = "mean of both heads" if weight == 0.5 else f"{100 * weight:.0f} % distillation head"
-    verdict = f"{share}: {class_names[int(blend.argmax())]} (it is: {truth})"
-    ax.set(ylim=(0, min(1, 1.4 * float(likely.max()))), ylabel="probability")
-    ax.set_title(verdict, fontsize=10)
-    ax.set_xticks(range(len(shown)), [class_names[index] for index in shown.tolist()])
-    ax.legend(fontsize=8)
+    ax.set_title(f"{share}: {class_names[blend.argmax()]} (it is: {truth})")
+    ax.set(ylim=(0, min(1, 1.4 * likely.max())), ylabel="probability")
+    ax.set_xticks(range(len(shown)), [class_names[index] for index in shown])
+    ax.legend()
     return ax.figure
 
 
 def plot_maps(maps: dict, labels, class_names, *, pairs: dict | None = None) -> Figure:
     """Maps of the same clips side by side, {title: points (clips, 2)}; `pairs` {title: (chosen, other)} are ringed and joined."""
-    fig, panels = plt.subplots(1, len(maps), figsize=(9.4, 3.4), layout="constrained")
-    plt.close(fig)
+    fig, panels = new_panels(1, len(maps), (9.4, 3.4))
     for ax, (title, points) in zip(panels, maps.items(), strict=True):
         chosen, other = (pairs or {}).get(title, (None, None))
         plot_map(points, labels, class_names, title=title, chosen=chosen, other=other, ax=ax)
         ax.title.set_fontsize(9)
         ax.set(xlabel="", ylabel="")
-        handles, names = ax.get_legend_handles_labels()
         ax.get_legend().remove()
     fig.supxlabel("two axes without a unit", fontsize=9)
-    fig.legend(handles, names, loc="outside right center", fontsize=8, frameon=False)
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside right center", frameon=False)
     return fig
 
 
@@ -189,9 +152,8 @@ def plot_losses(curves: dict, *, level: float, what: str, title: str) -> Figure:
     for (name, losses), line, color in zip(curves.items(), lines, colors, strict=False):
         ax.plot(losses, line, color=COLORS[color], linewidth=2, label=name)
     ax.axhline(level, color="black", linestyle=":", linewidth=0.8, label=what)
-    ax.set(yscale="log", xlabel="update", ylabel="training loss")
-    ax.set_title(title, fontsize=10)
-    ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    ax.set(yscale="log", xlabel="update", ylabel="training loss", title=title)
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     return ax.figure
 
 
@@ -204,8 +166,8 @@ def plot_token_cosines(cosines) -> Figure:
     names = [f"block {layer + 1}" for layer in layers[:-1]] + ["final norm"]
     ax.set_xticks(layers, names, rotation=90 if len(names) > 7 else 0, fontsize=8)
     ax.set(ylabel="cosine of the two tokens", ylim=(None, 1.005))
-    ax.set_title(f"Two tokens: cosine {middle[0]:.3f} after the first block, {middle[-1]:.3f} at the end", fontsize=10)
-    ax.legend(fontsize=8, loc="lower right")
+    ax.set_title(f"Two tokens: cosine {middle[0]:.3f} after the first block, {middle[-1]:.3f} at the end")
+    ax.legend(loc="lower right")
     return ax.figure
 
 
@@ -221,20 +183,19 @@ def plot_blend(weights, accuracies, one_head) -> Figure:
     ax.axvline(0.5, color=COLORS["random"], linestyle=":", label="half and half")
     ax.set(xlabel="weight of the distillation head", ylabel="points above\nhalf and half")
     gap = f" by more than {gaps[best].mean():.1f} ± {gaps[best].std(ddof=1):.1f} points" if gaps[best].any() else ""
-    ax.set_title(f"No weight beats half and half{gap}", fontsize=10)
-    ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    ax.set_title(f"No weight beats half and half{gap}")
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     return ax.figure
 
 
 def plot_blends(class_logits, dist_logits, class_names, *, truth: str) -> Figure:
     """`plot_two_heads` with the class head alone, half and half, and the distillation head alone."""
-    fig, panels = plt.subplots(1, 3, figsize=(9.4, 2.9), layout="constrained", sharey=True)
-    plt.close(fig)
+    fig, panels = new_panels(1, 3, (9.4, 2.9), sharey=True)
     for ax, weight in zip(panels, (0.0, 0.5, 1.0), strict=True):
         plot_two_heads(class_logits, dist_logits, class_names, weight=weight, truth=truth, ax=ax)
         ax.set_title(ax.get_title().replace(" (", "\n("), fontsize=9)
         ax.tick_params(axis="x", labelsize=8)
         ax.label_outer()
         ax.get_legend().remove()
-    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return fig
