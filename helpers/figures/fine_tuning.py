@@ -2,56 +2,52 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import ConfusionMatrixDisplay
 
-from helpers.figures.shared import COLORS, new_axes
+from helpers.figures.shared import COLORS, new_axes, new_panels
 
 
 def plot_starts(means: dict, *, people: float) -> Figure:
     """One row a model, as `recorded.starts` gives them; the line says what photographs are worth, `people` (%) are dashed."""
-    ax = new_axes(7, 1.1 + 0.42 * len(means))
-    styles = {"from scratch": ("s", COLORS["scratch"], "random weights, all trained")}
-    styles["frozen"] = ("o", "white", "photographs, new head trained")
-    styles["full"] = ("o", COLORS["pretrained"], "photographs, all trained")
-    gaps = [found["full"] - found["from scratch"] for found in means.values()]
-    for row, (found, gap) in enumerate(zip(reversed(means.values()), reversed(gaps), strict=True)):
-        ends = found["from scratch"], found["full"]
-        ax.plot(ends, [row, row], color=COLORS["scratch"], zorder=1)
-        ax.text(sum(ends) / 2, row + 0.2, f"{gap:+.1f}", ha="center", fontsize=8)
-        for name, value in found.items():
-            marker, color, label = styles[name]
-            edge = COLORS["pretrained"] if name == "frozen" else color
-            ax.plot(value, row, marker, color=color, markeredgecolor=edge, markersize=8, label=label)
+    found = pd.DataFrame(means).T[::-1]  # rows from below
+    scratch, full, rows = found["from scratch"], found["full"], range(len(found))
+    grey, blue, gaps = COLORS["scratch"], COLORS["pretrained"], full - scratch
+    ax, big = new_axes(7, 1.1 + 0.42 * len(found)), {"markersize": 8}
+    ax.hlines(rows, scratch, full, color=grey, zorder=1)
+    for row, middle, gap in zip(rows, (scratch + full) / 2, gaps, strict=True):
+        ax.text(middle, row + 0.2, f"{gap:+.1f}", ha="center", fontsize=8)
+    ax.plot(scratch, rows, "s", color=grey, **big, label="random weights, all trained")
+    ax.plot(
+        found["frozen"], rows, "o", color="white", markeredgecolor=blue, **big, label="photographs, new head trained"
+    )
+    ax.plot(full, rows, "o", color=blue, **big, label="photographs, all trained")
     ax.axvline(people, color="black", linestyle="--", linewidth=1, label="people")
-    handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
-    ax.figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2, fontsize=8)
-    ax.set(yticks=range(len(means)), yticklabels=reversed(means), xlim=(0, 103))
-    ax.set(ylim=(-0.6, len(means) - 0.4), xlabel="accuracy, mean of five folds (%)")
-    ax.set_title(f"Photographs are worth {min(gaps):.1f} to {max(gaps):.1f} points on ESC-10", loc="right", fontsize=10)
+    ax.figure.legend(loc="outside lower center", ncols=2)
+    ax.set(yticks=rows, yticklabels=found.index, xlim=(0, 103))
+    ax.set(ylim=(-0.6, len(found) - 0.4), xlabel="accuracy, mean of five folds (%)")
+    ax.set_title(f"Photographs are worth {gaps.min():.1f} to {gaps.max():.1f} points on ESC-10", loc="right")
     return ax.figure
 
 
 def plot_training(history: list[dict], *, marks: dict) -> Figure:
     """Loss and accuracy (a share) after each epoch, and accuracies to compare with, {name: share}, the most important first."""
-    fig, panels = plt.subplots(1, 2, figsize=(9, 2.8), layout="constrained", sharex=True)
-    plt.close(fig)
-    epochs = [row["epoch"] for row in history]
-    for ax, name, share in zip(panels, ("loss", "accuracy"), (1, 100), strict=True):
-        ax.plot(epochs, [share * row[name] for row in history], "o-", color=COLORS["pretrained"])
-        ax.set(xlabel="epoch", xticks=epochs[:: -(-len(epochs) // 12)])
-    panels[0].set(ylabel="training loss", ylim=(0, None))
-    panels[0].set_title(f"Training loss: {history[0]['loss']:.2f} to {history[-1]['loss']:.2f}", fontsize=10)
+    fig, (left, right) = new_panels(1, 2, (9, 2.8), sharex=True)
+    found, (first, *_) = pd.DataFrame(history), marks
+    loss, accuracy = found["loss"], 100 * found["accuracy"]
+    left.plot(found["epoch"], loss, "o-", color=COLORS["pretrained"])
+    left.set(xlabel="epoch", ylabel="training loss", ylim=(0, None), xticks=found["epoch"][:: -(-len(found) // 12)])
+    left.set_title(f"Training loss: {loss.iloc[0]:.2f} to {loss.iloc[-1]:.2f}")
+    right.plot(found["epoch"], accuracy, "o-", color=COLORS["pretrained"])
     for line, (name, mark) in zip(("--", ":", "-."), marks.items(), strict=False):
         label = f"{name}: {100 * mark:.1f} %"
-        panels[1].axhline(100 * mark, color=COLORS["random"], linestyle=line, linewidth=2, label=label)
-    points = 100 * (history[-1]["accuracy"] - next(iter(marks.values())))
-    panels[1].set(ylabel="accuracy (%)", ylim=(0, 102))
-    panels[1].set_title(
-        f"Fold 1: {100 * history[-1]['accuracy']:.1f} %, {points:+.1f} points from the {next(iter(marks))}", fontsize=10
-    )
-    panels[1].legend(fontsize=8)
+        right.axhline(100 * mark, color=COLORS["random"], linestyle=line, linewidth=2, label=label)
+    points = accuracy.iloc[-1] - 100 * marks[first]
+    right.set(xlabel="epoch", ylabel="accuracy (%)", ylim=(0, 102))
+    right.set_title(f"Fold 1: {accuracy.iloc[-1]:.1f} %, {points:+.1f} points from the {first}")
+    right.legend()
     return fig
 
 
@@ -67,9 +63,9 @@ def plot_draws(draws, *, interval: tuple[float, float], marks: dict) -> Figure:
         ax.axvline(100 * mark, color=COLORS[color], linestyle=line, linewidth=2, label=f"{name}: {100 * mark:.1f} %")
     inside = [name for name, mark in list(marks.items())[1:] if low <= 100 * mark <= high]
     beside = f", and the {inside[0]} lies within" if inside else ""
-    ax.set_title(f"One test fold: {low:.1f} to {high:.1f} %{beside}", fontsize=10)
+    ax.set_title(f"One test fold: {low:.1f} to {high:.1f} %{beside}")
     ax.set(xlabel="accuracy on clips drawn with repeats (%)", ylabel="draws")
-    ax.legend(fontsize=8, loc="upper left")
+    ax.legend(loc="upper left")
     return ax.figure
 
 
@@ -83,7 +79,7 @@ def plot_confusion(labels, guessed, class_names: list[str]) -> Figure:
     plt.setp(drawn.text_[counts == 0], visible=False)
     plt.setp(ax.get_xticklabels(), ha="right")
     ax.set(xlabel="the model says", ylabel="it is")
-    ax.set_title(f"{counts.trace()} of {counts.sum()} right: those on the diagonal", fontsize=10)
+    ax.set_title(f"{counts.trace()} of {counts.sum()} right: those on the diagonal")
     return ax.figure
 
 
@@ -98,10 +94,8 @@ def plot_first_update(layers: dict) -> Figure:
         ax.plot(gradient[some], move[some], marker, label=f"{layer}: rate {rate:.1e}", **look)
     ax.set(xscale="log", yscale="log", xlabel="size of the gradient", ylabel="size of the move")
     ax.set(xlim=(1e-7, None), ylim=(1e-5, 2e-3))
-    ax.set_title(
-        f"Gradients {min(factors):.0f} to {max(factors):.0f} times as large, nearly the same move", fontsize=10
-    )
-    ax.legend(fontsize=8, loc="lower right")
+    ax.set_title(f"Gradients {min(factors):.0f} to {max(factors):.0f} times as large, nearly the same move")
+    ax.legend(loc="lower right")
     return ax.figure
 
 
@@ -111,16 +105,14 @@ def plot_rates(rates: dict, *, title: str, ax: Axes | None = None) -> Figure:
     top = max(max(values) for values in rates.values())
     for (name, values), line, color in zip(rates.items(), ("-", "--", ":"), ("vit", "deit", "convnet"), strict=False):
         ax.plot(values, line, color=COLORS[color], linewidth=2, label=f"{name}: at most {max(values):.1e}")
-    ax.set(yscale="log", ylim=(top / 1e4, 2 * top), xlabel="update", ylabel="learning rate")
-    ax.set_title(title, fontsize=10)
-    ax.legend(fontsize=8, loc="lower center")
+    ax.set(yscale="log", ylim=(top / 1e4, 2 * top), xlabel="update", ylabel="learning rate", title=title)
+    ax.legend(loc="lower center")
     return ax.figure
 
 
 def plot_rate_settings(settings: dict) -> Figure:
     """`plot_rates` at several settings side by side: {(layer decay, warm-up): {"head": rates, ..., "stem": rates}}."""
-    fig, panels = plt.subplots(1, len(settings), figsize=(9.5, 3.1), layout="constrained", sharey=True, squeeze=False)
-    plt.close(fig)
+    fig, panels = new_panels(1, len(settings), (9.5, 3.1), sharey=True, squeeze=False)
     for ax, ((layer_decay, warmup), rates) in zip(panels[0], settings.items(), strict=True):
         ratio = max(rates["head"]) / max(rates["stem"])
         plot_rates(rates, title=f"decay {layer_decay}, warm-up {warmup:.0%}:\nhead {ratio:.3g} × stem", ax=ax)
