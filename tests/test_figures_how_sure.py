@@ -65,8 +65,8 @@ def test_seeds_show_each_and_what_was_promised():
     axes = figures.plot_seeds(accuracies, promises).axes[0]
     assert axes.get_title() == "Three seeds within 0.3 points of each other; with two more, 2.3"
     assert [line.get_xdata().tolist() for line in lines(axes, "o")] == [list(some) for some in accuracies.values()]
-    assert [line.get_xdata()[0] for line in lines(axes, "X")] == [93.5, 96.6]
-    assert [line.get_xdata()[0] for line in lines(axes, "D")] == [93.8, 96.3]
+    assert [line.get_xdata().tolist() for line in lines(axes, "X")] == [[93.5, 96.6]]
+    assert [line.get_xdata().tolist() for line in lines(axes, "D")] == [[93.8, 96.3]]
     assert all((np.diff(line.get_ydata()) > 0).all() for line in lines(axes, "o"))  # no dot hides another
 
 
