@@ -26,9 +26,8 @@ test test-colab: export OMP_NUM_THREADS := 1
 
 test: set-up  ## everything that must hold, without a network
 	$(RUN) -m tools.notebooks format --check
-	$(RUN) -m pytest tests -m "not solved" -n 2
+	$(RUN) -m pytest tests -n 2
 	$(RUN) $(NBVAL)
-	$(RUN) -m pytest tests -m solved -n 2
 
 test-colab: set-up-colab  ## the lessons on the versions of Google Colab's kernel
 	.venv-colab/$(BIN)/python $(NBVAL)

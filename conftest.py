@@ -161,6 +161,8 @@ nbval.RunningKernel = GuardedKernel
 class GuardedCell(nbval.IPyNbCell):
     """A cell that fails for whatever stopped it, and is not run after one that failed."""
 
+    verdict = "todo"  # what the check must say, where the cell is an exercise
+
     def runtest(self):
         if self.parent.failed:
             pytest.skip(f"not run: {self.parent.failed} failed")
@@ -176,12 +178,19 @@ class GuardedCell(nbval.IPyNbCell):
     def problems(self) -> list[str]:
         if self.parent.timed_out:
             return ["the cell ran past its time and swallowed the interrupt"]
-        reply, found = self.parent.kernel.reply, notebooks.output_problems(self.cell, self.test_outputs)
+        reply, found = self.parent.kernel.reply, []
+        found += notebooks.output_problems(self.cell, self.test_outputs, verdict=self.verdict)
         if reply["status"] == "error" and not any(one.output_type == "error" for one in self.test_outputs):
             found.append(f"the cell stopped early: {reply['ename']}: {reply['evalue']}")  # an unknown magic
         if any(one["source"] == "ask_exit" for one in reply.get("payload", [])):
             found.append("the cell asked the kernel to exit")
         return found
+
+
+class SolvedCell(GuardedCell):
+    """An exercise cell with the folded solution in the stub's place."""
+
+    verdict = "right"
 
 
 class NotebookEnd(pytest.Item):
@@ -215,10 +224,22 @@ class GuardedNotebook(nbval.IPyNbFile):
         self.kernel.await_idle(self.kernel.kc.execute(source, store_history=False), timeout=60)
 
     def collect(self):
-        for cell in super().collect():
-            yield GuardedCell.from_parent(
-                self, name=cell.name, cell_num=cell.cell_num, cell=cell.cell, options=cell.options
-            )
+        """The cells in order; after an exercise's stub its folded solution, and the stub again.
+
+        So one run has both the reader who solves an exercise, with all that the notebook has made up to there, and the
+        one who leaves it out. That nothing later uses an answer is in `tools.notebooks.lint`.
+        """
+        cells = list(super().collect())
+        try:
+            twins = notebooks.code_cells(notebooks.solved(self.nb))
+        except (ValueError, SyntaxError):  # the stub is then no solution, and fails as one
+            twins = notebooks.code_cells(self.nb)
+        for cell, twin in zip(cells, twins, strict=True):
+            tries = [(GuardedCell, cell.name, cell.cell)]
+            if "exercise" in notebooks.tags(cell.cell):
+                tries += [(SolvedCell, f"{cell.name} solved", twin), (GuardedCell, f"{cell.name} again", cell.cell)]
+            for kind, name, source in tries:
+                yield kind.from_parent(self, name=name, cell_num=cell.cell_num, cell=source, options=cell.options)
         yield NotebookEnd.from_parent(self, name="end")
 
 

@@ -61,7 +61,9 @@ FOLDED = (
 EXERCISE = """
 class exercise:
     def check_double(answer):
-        return type("Verdict", (), {"__repr__": lambda self: "Not attempted. Do it."})()
+        word = "Right" if answer(2) == 4 else "Not yet"
+        word = "Not attempted" if answer(1) is ... else word
+        return type("Verdict", (), {"__repr__": lambda self: f"{word}. So it is."})()
 """
 SLIDERS = "from ipywidgets import interact\n@interact({settings})\ndef f({names}):\n    print(1 / ({bottom}))"
 DRAWN = "import matplotlib.pyplot as plt\nfigure, (left, right) = plt.subplots(1, 2)\nleft.plot([1, 2]);\n"
@@ -165,6 +167,19 @@ RUNNING: dict[str, tuple[NotebookNode, str]] = {
         notebook("import ipywidgets\nbox = ipywidgets.Checkbox(False)\nbox.observe(lambda change: 1 / 0, 'value')"),
         "Checkbox at True: in a callback: ZeroDivisionError",
     ),
+    "solution that is wrong": (
+        notebook(EXERCISE, code(STUB, tags=["exercise"]), new_markdown_cell(FOLDED.replace("2 * x", "3 * x"))),
+        "the check of the exercise says 'wrong', expected 'right'",
+    ),
+    "solution that needs what the notebook has only later": (
+        notebook(
+            EXERCISE,
+            code(STUB, tags=["exercise"]),
+            new_markdown_cell(FOLDED.replace("2 * x", "two * x")),
+            "two = 2",
+        ),
+        "NameError",
+    ),
     "exercise that is not a stub": (
         notebook(code("right = 'Right. Well done.'", tags=["exercise"])),
         "the check of the exercise says None",
@@ -263,6 +278,35 @@ IN_THE_FILE: dict[str, tuple[NotebookNode, str]] = {
         ),
         "does not define what the exercise asks for: double(x)",
     ),
+    "answer used later": (
+        notebook(
+            code(STUB, tags=["exercise"], outputs=[said("Not attempted.")]), new_markdown_cell(FOLDED), "double(1)"
+        ),
+        "uses `double`, which only the answer",
+    ),
+    "answer used where the reader has switched nothing on": (
+        notebook(
+            code(STUB, tags=["exercise"], outputs=[said("Not attempted.")]),
+            new_markdown_cell(FOLDED),
+            "x = 3\nif x:\n    x = double(x)",
+        ),
+        "uses `double`, which only the answer",
+    ),
+    "import that only a solution has": (
+        notebook(
+            code(STUB, tags=["exercise"], outputs=[said("Not attempted.")]),
+            new_markdown_cell(FOLDED.replace("def double", "import math\n\ndef double")),
+            "x = lambda: math.pi",
+        ),
+        "uses `math`, which only the answer",
+    ),
+    "solution that sets something": (
+        notebook(
+            code(STUB, tags=["exercise"], outputs=[said("Not attempted.")]),
+            new_markdown_cell(FOLDED.replace("def double", "two = 2\n\ndef double")),
+        ),
+        "a solution is functions and imports, not two = 2",
+    ),
     "figure not described": (
         notebook(code(SHOW, outputs=[TWO_COLOURS], alt="a figure")),
         "a figure without a description",
@@ -343,8 +387,10 @@ HEALTHY = notebook(
         outputs=[new_output("stream", text="Same everywhere\n")],
     ),
     EXERCISE,
-    code(STUB, tags=["exercise"], outputs=[said("Not attempted. Do it.")]),
-    new_markdown_cell(FOLDED),
+    code(STUB, tags=["exercise"], outputs=[said("Not attempted. So it is.")]),
+    new_markdown_cell(FOLDED.replace("def double", "import math\n\ndef double")),
+    "import math\nx = math.pi",
+    "mine = None\nif mine:\n    double(mine)\nassert globals()['double'](1) is ...",  # the stub is back
     DRAWN + "right.set_axis_off()\nright.text(0, 0, 'no axes');",
     DRAWN + "right.hist([1, 2])\nright.fill_between([0, 1], [1, float('nan')]);",
     DRAWN + "right.imshow([[1, 1], [1, 1]]);",

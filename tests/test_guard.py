@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,11 @@ BROKEN = {name: broken for name, (broken, _) in (RUNNING | IN_THE_FILE).items()}
 # nbval alone gets one kernel for all but those that end it, or that change what it says of the next cell
 APART = ["dead kernel", "exit", "interrupt swallowed and a bug after it", "no code", "tags in one string"]
 TOGETHER = [name for name in BROKEN if name not in APART]
+# of what is seen only after the last cell, the guard gives a line for each: one kernel does for all of them, save the two
+# sliders, which are moved together only where nothing was seen of each alone; what must come after the last cell comes last
+BESIDE = [name for name, (_, said) in RUNNING.items() if re.search(r"\bin (a \w+|interact):", said)]
+BESIDE.remove("two sliders together")
+BESIDE.sort(key=lambda name: name.endswith("after the last cell"))
 
 
 def run_nbval(folder, files, *plugin):
@@ -69,12 +75,23 @@ def test_nbval_alone_is_green_or_late(tmp_path):
 
 
 def test_guard_sees_each_and_raises_no_false_alarm(tmp_path):
-    files = {"healthy": HEALTHY} | {name: BROKEN[name] for name in RUNNING}
+    beside = new_notebook(cells=[cell for name in BESIDE for cell in copy.deepcopy(RUNNING[name][0].cells)])
+    files = {name: BROKEN[name] for name in RUNNING if name not in BESIDE}
+    files |= {"healthy": HEALTHY, "beside": beside}
     found = {name: messages for name, (messages, _) in run_nbval(tmp_path, files, "-p", "conftest").items()}
     assert found.pop("healthy") == []
     assert {name: messages for name, messages in found.items() if len(messages) != 1} == {}
+    lines = found.pop("beside")[0].splitlines()
+    unseen = [name for name in BESIDE if not take(lines, RUNNING[name][1])]
+    assert unseen == []
     unsaid = {name: messages[0] for name, messages in found.items() if RUNNING[name][1] not in messages[0]}
     assert unsaid == {}
+
+
+def take(lines, text):
+    """Whether a line has the text; such a line answers for one fault only."""
+    place = next((index for index, line in enumerate(lines) if text in line), None)
+    return place is not None and lines.pop(place) is not None
 
 
 @pytest.mark.parametrize("name", IN_THE_FILE)

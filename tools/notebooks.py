@@ -359,7 +359,7 @@ def lint(notebook: NotebookNode) -> list[str]:
     if [cell.execution_count for cell in cells] != list(range(1, len(cells) + 1)):
         found.append("the stored run is not one from the first cell to the last")
     try:
-        solved(notebook)
+        found += answer_problems(notebook)
     except (ValueError, SyntaxError) as error:
         found.append(str(error))
     for index, cell in enumerate(notebook.cells):
@@ -368,6 +368,50 @@ def lint(notebook: NotebookNode) -> list[str]:
         elif cell.cell_type == "raw":
             found.append(f"cell {index}: a raw cell is not run")
     return found
+
+
+def answer_problems(notebook: NotebookNode) -> list[str]:
+    """Solutions that do more than define, and cells that use what only a solution brings: most readers lack it.
+
+    Without either, a notebook goes on after a solved exercise exactly as after its stub.
+
+    Raises:
+        ValueError: If an exercise has no solution, as `solved` says it.
+    """
+    found, brought, imported = [], set(), set()
+    for index, (stub, cell) in enumerate(zip(notebook.cells, solved(notebook).cells, strict=True)):
+        body, stub_body = statements(cell), statements(stub)
+        imported |= imports(stub_body)
+        if "exercise" in tags(cell):
+            brought |= imports(body) | {one.name for one in body if isinstance(one, ast.FunctionDef)}
+            others = [one for one in body if not isinstance(one, ast.FunctionDef | ast.Import | ast.ImportFrom)]
+            more = {ast.unparse(one) for one in others} - {ast.unparse(one) for one in stub_body}
+            found += [f"cell {index}: a solution is functions and imports, not {text}" for text in sorted(more)]
+            continue
+        # `my_sound = None` and `if my_sound:` below it: what the reader switches on
+        unset = {ast.unparse(one.targets[0]) for one in body if isinstance(one, ast.Assign) and is_none(one.value)}
+        run = [one for one in body if not (isinstance(one, ast.If) and ast.unparse(one.test) in unset)]
+        used = {node.id for one in run for node in ast.walk(one) if isinstance(node, ast.Name)}
+        for name in sorted(used & brought - imported):
+            found.append(f"cell {index} uses `{name}`, which only the answer to an exercise brings")
+    return found
+
+
+def statements(cell: NotebookNode) -> list[ast.stmt]:
+    try:
+        return ast.parse(cell.source).body if cell.cell_type == "code" else []
+    except SyntaxError:  # `code_problems` says so
+        return []
+
+
+def imports(body: list[ast.stmt]) -> set[str]:
+    """Names that import statements bind."""
+    aliases = [alias for one in body if isinstance(one, ast.Import | ast.ImportFrom) for alias in one.names]
+    return {(alias.asname or alias.name).split(".")[0] for alias in aliases}
+
+
+def is_none(value: ast.expr) -> bool:
+    return isinstance(value, ast.Constant) and value.value is None
 
 
 def code_problems(cell: NotebookNode) -> list[str]:
