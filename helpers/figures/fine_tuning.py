@@ -15,15 +15,13 @@ def plot_starts(means: dict, *, people: float) -> Figure:
     found = pd.DataFrame(means).T[::-1]  # rows from below
     scratch, full, rows = found["from scratch"], found["full"], range(len(found))
     grey, blue, gaps = COLORS["scratch"], COLORS["pretrained"], full - scratch
-    ax, big = new_axes(7, 1.1 + 0.42 * len(found)), {"markersize": 8}
+    ax, look = new_axes(7, 1.1 + 0.42 * len(found)), {"color": blue, "markersize": 8}
     ax.hlines(rows, scratch, full, color=grey, zorder=1)
     for row, middle, gap in zip(rows, (scratch + full) / 2, gaps, strict=True):
         ax.text(middle, row + 0.2, f"{gap:+.1f}", ha="center", fontsize=8)
-    ax.plot(scratch, rows, "s", color=grey, **big, label="random weights, all trained")
-    ax.plot(
-        found["frozen"], rows, "o", color="white", markeredgecolor=blue, **big, label="photographs, new head trained"
-    )
-    ax.plot(full, rows, "o", color=blue, **big, label="photographs, all trained")
+    ax.plot(scratch, rows, "s", color=grey, markersize=8, label="random weights, all trained")
+    ax.plot(found["frozen"], rows, "o", markerfacecolor="white", **look, label="photographs, new head trained")
+    ax.plot(full, rows, "o", **look, label="photographs, all trained")
     ax.axvline(people, color="black", linestyle="--", linewidth=1, label="people")
     ax.figure.legend(loc="outside lower center", ncols=2)
     ax.set(yticks=rows, yticklabels=found.index, xlim=(0, 103))

@@ -138,9 +138,8 @@ def plot_calibration(found: dict) -> Figure:
         ax.plot([0, 1], [0, 1], color=COLORS["random"], linestyle="--", label="calibrated")
         drawn = ax.bar(probability, accuracy, width=0.06, color=COLORS["pretrained"], edgecolor="white")
         ax.bar_label(drawn, clips.astype(int), padding=3, fontsize=8)
-        ax.set(
-            xlabel="probability of the model's answer", ylabel="share of right answers", xlim=(0, 1.05), ylim=(0, 1.15)
-        )
+        ax.set(xlabel="probability of the model's answer", ylabel="share of right answers")
+        ax.set(xlim=(0, 1.05), ylim=(0, 1.15))
         ax.set_title(f"{name}: expected error {error:.3f}")
         ax.label_outer()
     panels[0].legend(loc="upper left")

@@ -5,6 +5,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+# said once for all drawings: a title states a finding in a whole line, so it is small
 plt.rcParams.update({"axes.titlesize": 10, "legend.fontsize": 8})
 
 # name of a thing -> its colour in every lesson
