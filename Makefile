@@ -8,7 +8,7 @@ LAB := $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin Windows_NT,$(OS) $(shell
 	$(if $(filter 0,$(shell id -u)),--allow-root)
 NBVAL := -m pytest notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout 600 -n 2 --dist loadfile
 
-.PHONY: lab run book test test-colab format experiments set-up set-up-colab set-up-book
+.PHONY: lab run book workshop test test-colab format experiments set-up set-up-colab set-up-book
 
 lab: set-up  ## open the first lesson in JupyterLab
 	$(RUN) -m jupyterlab $(LAB) --LabApp.default_url=/lab/tree/$(LESSON)
@@ -18,6 +18,9 @@ run: set-up  ## execute every lesson into copies and pages under build/
 
 book: set-up-book  ## a page for every notebook, from its stored outputs, under build/book
 	.venv-book/$(BIN)/python -m tools.book
+
+workshop: set-up  ## what a class needs, under build/workshop: editions for both sides of the room, slides, a memory stick
+	$(RUN) -m tools.workshop
 
 # The tests need no network and no data. Two kernels on two cores: a thread for each.
 test test-colab: export PROFILE := offline

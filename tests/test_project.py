@@ -310,7 +310,7 @@ def text_of(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "Makefile"])
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "WORKSHOP.md", "Makefile"])
 def test_pages_name_what_exists(page):
     text = text_of(page)
     targets = set(re.findall(r"^([\w-]+):", text_of("Makefile"), re.MULTILINE))
