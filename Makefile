@@ -8,7 +8,7 @@ LAB := $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin Windows_NT,$(OS) $(shell
 	$(if $(filter 0,$(shell id -u)),--allow-root)
 NBVAL := -m pytest notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout 600 -n 2 --dist loadfile
 
-.PHONY: lab run book workshop test test-colab format experiments set-up set-up-colab set-up-book
+.PHONY: lab run book workshop test test-colab test-browser format experiments set-up set-up-colab set-up-book
 
 lab: set-up  ## open the first lesson in JupyterLab
 	$(RUN) -m jupyterlab $(LAB) --LabApp.default_url=/lab/tree/$(LESSON)
@@ -34,6 +34,9 @@ test: set-up  ## everything that must hold, without a network
 
 test-colab: set-up-colab  ## the lessons on the versions of Google Colab's kernel
 	.venv-colab/$(BIN)/python $(NBVAL)
+
+test-browser: set-up  ## lessons and book as Chromium shows them, where it and its driver are installed
+	$(RUN) -m pytest tests/test_browser.py -m browser -rs
 
 format: set-up  ## one normal form for code and notebooks
 	$(RUN) -m tools.notebooks format
