@@ -90,9 +90,13 @@ def test_a_killed_run_ends_with_the_same_weights_to_the_bit(finished, tmp_path, 
     assert killed.returncode == -9 if os.name == "posix" else killed.returncode != 0
     assert not (tmp_path / "out.safetensors").exists()
     assert [path.name for path in checkpoints.found(tmp_path / "run")] == ["epoch_001"]
-    again = run(tmp_path / "run", tmp_path / "out.safetensors")
-    assert again.returncode == 0, again.stderr
-    equal(load_file(tmp_path / "out.safetensors"), undisturbed)
+    if place == "in a batch":  # a process of its own takes seconds to import all, and reads the same files each time
+        again = run(tmp_path / "run", tmp_path / "out.safetensors")
+        assert again.returncode == 0, again.stderr
+        weights = load_file(tmp_path / "out.safetensors")
+    else:
+        weights = train(folder=tmp_path / "run")[0].state_dict()
+    equal(weights, undisturbed)
 
 
 def test_two_checkpoints_are_kept_and_a_finished_run_is_not_run_again(finished, tmp_path):
