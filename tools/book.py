@@ -21,7 +21,7 @@ PAGES = [  # of the project; those of folder `book` lie before them
     "CONTRIBUTING.md",
     "LICENSE",
     "NOTICE",
-    "WORKSHOP*",
+    "WORKSHOP.md",
     "experiments/README.md",
     "helpers/nano/README.md",
     "helpers/nano/*.png",
