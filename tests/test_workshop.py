@@ -77,6 +77,29 @@ LESSON = made.notebook(
 )
 
 
+def test_code_is_shown_beside_its_text_but_not_beside_an_exercise():
+    shown = {"tags": ["slide"], "outputs": [made.said("so")]}
+    lesson = made.notebook(
+        new_markdown_cell(
+            "Why?\n\n## Because\n\n[there](01_more.ipynb), [far](https://a.org)", metadata={"tags": ["slide"]}
+        ),
+        made.code("1", **shown),
+        made.code("2", **shown),
+        "not shown",
+        made.code(made.STUB, tags=["exercise"]),
+        made.code("3", **shown),
+    )
+    cells = workshop.deck([lesson]).cells
+    types = [(cell.source, cell.metadata.slideshow.slide_type) for cell in cells]
+    assert types == [
+        ("Why?", "slide"),
+        ("## Because\n\nthere, [far](https://a.org)", "slide"),
+        ("1", "fragment"),
+        ("2", "-"),
+        ("3", "slide"),
+    ]
+
+
 @pytest.fixture
 def built(tmp_path, monkeypatch, with_reveal):
     """Everything built from LESSON; its slides come from the run, with sound."""
@@ -134,7 +157,7 @@ def test_the_kit(built, tmp_path, capsys):
         shot = tmp_path / "shot.png"
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1280,760"]
         flags += ["--virtual-time-budget=2000", f"--screenshot={shot}", f"{(built / 'slides.html').as_uri()}#/{place}"]
-        subprocess.run([BROWSER, *flags], check=True, capture_output=True, timeout=60)
+        subprocess.run([BROWSER, *flags], check=True, capture_output=True, timeout=300)
         colours = Image.open(shot).convert("RGB").getcolors(2**20)
         shares[place] = {colour: count for count, colour in colours}.get(RED, 0) / (1280 * 760)
     assert shares["2"] == 0

@@ -34,6 +34,8 @@ from tools.notebooks import ROOT, tags
 # nbconvert's own slides ask the network for reveal.js each time they are shown: here it is fetched once, and goes inside
 REVEAL = "https://registry.npmjs.org/reveal.js/-/reveal.js-4.6.1.tgz"
 REVEAL_HASH = "sha256:4f4121ef2b8e7e9398bdecd7b3b6ce5e0ee3a2f5af221708eb6c4ce03bcae6be"
+BADGE = re.compile(rf"^.*{stamp.MARK}.*$", re.MULTILINE)  # a picture from elsewhere
+LINK = re.compile(r"\[([^]]*)\]\((?!http)[^)]*\)")  # no notebook lies beside the slides
 TEMPLATE = ROOT / "tools" / "slides.html.j2"
 
 STICK = "vision_to_audio"  # the folder in the zip
@@ -81,20 +83,20 @@ def notes_on(path: Path) -> str:
 
 def deck(sources: list[NotebookNode]) -> NotebookNode:
     """The cells tagged `slide`: each heading and each Markdown cell begins a slide, what code shows comes at the next key."""
-    slides = new_notebook()
-    for cell in copy.deepcopy([cell for source in sources for cell in source.cells if "slide" in tags(cell)]):
-        if cell.cell_type == "markdown":
-            text = re.sub(
-                rf"^.*{stamp.MARK}.*$", "", cell.source, flags=re.MULTILINE
-            )  # the badge is a picture from elsewhere
-            text = re.sub(r"\[([^]]*)\]\((?!http)[^)]*\)", r"\1", text)  # and no notebook lies beside the slides
+    slides, before = new_notebook(), ""
+    for cell in copy.deepcopy([cell for source in sources for cell in source.cells]):
+        if "exercise" in tags(cell):
+            before = ""  # what comes after an exercise is not shown beside it
+        elif "slide" in tags(cell) and cell.cell_type == "markdown":
+            text = LINK.sub(r"\1", BADGE.sub("", cell.source))
             parts = [part.strip() for part in re.split(r"^(?=##)", text, flags=re.MULTILINE)]
             slides.cells += [new_markdown_cell(part, metadata=slide_type("slide")) for part in parts if part]
-        else:
+            before = "markdown"
+        elif "slide" in tags(cell):
             cell.outputs = notebooks.shown(cell.outputs)
-            before = slides.cells[-1].cell_type if slides.cells else ""
             cell.metadata |= slide_type({"": "slide", "markdown": "fragment", "code": "-"}[before])
             slides.cells.append(cell)
+            before = "code"
     return notebooks.tidy_alt(slides)
 
 
