@@ -44,6 +44,7 @@ format: set-up  ## one normal form for code and notebooks
 experiments: set-up  ## make what the recorded runs still lack (hours; stop and go on at will)
 	for name in esc10 nano channels positions recipe learning_curve averaged tuning nested; do \
 		$(RUN) -m experiments.run $$name || exit 1; done
+	$(RUN) -m experiments.digits
 	$(RUN) -m tools.results
 
 set-up:

@@ -240,9 +240,9 @@ def learning_curve() -> dict[str, dict[int, np.ndarray]]:
 
 
 def digits() -> dict[str, dict[str, np.ndarray]]:
-    """Accuracies on spoken digits, {model: {"clips shuffled" or "a speaker nobody trained on": one a test}}."""
-    rows = read("digits").sort_values(["fold", "seed"])
+    """Accuracies on spoken digits, {model: {"clips shuffled", then "a speaker nobody trained on": one a test}}."""
+    rows = read("digits").sort_values(["variant", "fold", "seed"], ascending=[False, True, True])
     return {
-        NAMES[model]: {way: some["accuracy"].to_numpy() for way, some in of_model.groupby("variant")}
+        NAMES[model]: {way: some["accuracy"].to_numpy() for way, some in of_model.groupby("variant", sort=False)}
         for model, of_model in rows.groupby("model", sort=False)
     }

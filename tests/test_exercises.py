@@ -148,9 +148,14 @@ def test_an_answer_that_changes_its_argument_is_wrong():
     assert verdict == exercises.Verdict("wrong", "Your code changes what it was given: work on a copy.")
 
 
-def test_an_answer_that_changes_a_table_is_wrong():
+@pytest.mark.parametrize(
+    "change",
+    [lambda table: table.pop("hits"), lambda table: table.sort_values("hits", inplace=True)],
+    ids=["a column less", "sorted"],
+)
+def test_an_answer_that_changes_a_table_is_wrong(change):
     table = pd.DataFrame({"hits": [3, 1, 2]})
-    verdict = graded(lambda table: (table.pop("hits"), 6)[1], table)
+    verdict = graded(lambda table: (change(table), 6)[1], table)
     assert verdict == exercises.Verdict("wrong", "Your code changes what it was given: work on a copy.")
 
 

@@ -438,6 +438,25 @@ def test_a_stopped_training_goes_on_and_ends_as_if_undisturbed(toy, tmp_path, mo
     assert all(map(torch.equal, one.parameters(), other.parameters()))
 
 
+def test_a_test_of_one_recording_has_no_interval(tmp_path):
+    for row, name in enumerate(["high", "low"]):
+        for speaker in range(3):
+            for take in range(2):
+                pitch = 300 + 900 * row + 40 * speaker + 10 * take
+                record(tmp_path, f"sounds/{name}/speaker{speaker}_{take}.wav", tone(0.5, pitch))
+    found = own_sounds.inspect(tmp_path / "sounds", recording=r"speaker(\d)")
+    settings, out = own_sounds.front_end(found), tmp_path / "model.safetensors"
+    sounds = own_sounds.from_folder(
+        tmp_path / "sounds", seconds=settings["seconds"], mode=settings["mode"], found=found
+    )
+    seen = []
+    how = {"epochs": 2, "after_epoch": lambda model, history: seen.append(len(history))}
+    notes = own_sounds.train(sounds, settings, out, session.start("offline"), **how)
+    assert notes["test_interval"] is None
+    assert "one recording, so without an interval" in out.with_suffix(".md").read_text(encoding="utf-8")
+    assert seen == [1, 2]
+
+
 def test_a_full_disk_keeps_the_training(toy, tmp_path, monkeypatch):
     root, here = toy[0], session.start("offline")
     found = own_sounds.inspect(root / "sounds")

@@ -289,6 +289,22 @@ def test_kept_predictions_are_those_of_the_rows():
     np.testing.assert_array_equal(right, recorded.correct(rows).flatten())
 
 
+def test_a_voice_nobody_trained_on_gets_less_than_shuffled_clips_promise():
+    """What lesson 06 opens with, for both models, and by more than people differ."""
+    found = recorded.digits()
+    assert list(found) == ["ViT-Tiny", "nano ViT"]
+    for ways in found.values():
+        assert {way: len(each) for way, each in ways.items()} == {"clips shuffled": 5, "a speaker nobody trained on": 6}
+        shuffled, speakers = ways.values()
+        assert shuffled.mean() - speakers.mean() > 0.3
+        assert shuffled.min() > speakers.max()
+    card = (recorded.FOLDER / "README.md").read_text(encoding="utf-8")
+    for model, ways in found.items():
+        for way, each in ways.items():
+            percents = ", ".join(map(recorded.percent, each))
+            assert f"| {model}, {way} | {percents} | **{recorded.percent(each.mean())}** |" in card
+
+
 def test_all_kept_predictions_are_those_of_their_rows():
     rows = pd.concat([recorded.read(name) for name in experiments.EXPERIMENTS])
     rows = rows[[records.answers_file(run).exists() for run in rows["run"]]]

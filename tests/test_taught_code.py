@@ -37,7 +37,8 @@ def public(module):
 
 LESSONS = {notebooks.title(path): taught(notebooks.read(path)) for path in notebooks.find()}
 ROAD = [notebooks.title(path) for path in notebooks.find() if notebooks.kind(path) == "road"]
-HELPERS = {path.stem: public(path) for path in sorted((notebooks.ROOT / "helpers").glob("*.py"))}
+MODULES = [*sorted((notebooks.ROOT / "helpers").glob("*.py")), notebooks.ROOT / "helpers" / "own_sounds" / "model.py"]
+HELPERS = {path.stem: public(path) for path in MODULES}
 SHARED = [
     pytest.param(lesson, module, name, id=f"{lesson}:{module}.{name}")
     for lesson, cells in LESSONS.items()

@@ -102,7 +102,7 @@ def _data(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return [_data(one) for one in value]
     if isinstance(value, pd.DataFrame):
-        return _data(value.to_dict())
+        return _data(value.to_dict("split"))  # the order of its rows, too
     return value if isinstance(value, (int, float, str, np.ndarray, np.generic, torch.Tensor)) else None
 
 

@@ -69,10 +69,10 @@ def alarms(said: Tensor, labels: Tensor, *, background: list[int], hours: float)
 
 
 def curve(loaded: Loaded, sounds: clips.Clips, *, fold: int) -> pd.DataFrame:
-    """Hits and false alarms an hour of a model in one fold, a row a threshold from 0 to 0.99."""
+    """Hits and false alarms an hour of a model in one fold, a row a threshold from 0 to 1."""
     probabilities, labels = answers(loaded, sounds, fold=fold)
     background, hours = background_of(sounds.class_names), len(labels) * loaded[2]["seconds"] / 3600
-    said = {each / 100: named(probabilities, each / 100, background) for each in range(100)}
+    said = {each / 100: named(probabilities, each / 100, background) for each in range(101)}
     rows = {threshold: alarms(each, labels, background=background, hours=hours) for threshold, each in said.items()}
     return pd.DataFrame.from_dict(rows, orient="index", columns=["hits", "false alarms an hour"])
 
@@ -134,7 +134,7 @@ def train(
     torch.manual_seed(0)
     model = heads.replace_head(backbones.create(name, session, **arguments), len(names)).to(session.device)
     suited = {"roll": settings["mode"] == "repeat", "max_frames": features.shape[3] // 5}
-    recipe, going_on = fine_tuning.Recipe(epochs=epochs, lr=5e-4, **suited), out.with_suffix(".training")
+    recipe, going_on = fine_tuning.Recipe(epochs=epochs, layer_decay=None, mixup=0, **suited), out.with_suffix(".training")
     given = {"num_classes": len(names), "folder": going_on, "after_epoch": after_epoch, **statistics}
     fine_tuning.train(model, features[learning], labels[learning], recipe, **given)
     trained = model, log_mel, settings | statistics
@@ -148,9 +148,11 @@ def train(
     said = named(probabilities, threshold, background)
     hits, false = alarms(said, truth, background=background, hours=hours)
     right = (probabilities.argmax(dim=1) == truth).numpy()
-    low, high = fine_tuning.bootstrap_interval(right, sounds.table["recording"][(folds == 1).numpy()].to_numpy())
+    tested = sounds.table["recording"][(folds == 1).numpy()].to_numpy()
+    several = len(set(tested)) > 1  # of one recording nobody knows how much another one would differ
+    interval = [round(end, 4) for end in fine_tuning.bootstrap_interval(right, tested)] if several else None
     notes = {"model": name, "class_names": names, "recordings": sounds.source, "epochs": epochs} | settings | statistics
-    notes |= {"test_accuracy": round(float(right.mean()), 4), "test_interval": [round(low, 4), round(high, 4)]}
+    notes |= {"test_accuracy": round(float(right.mean()), 4), "test_interval": interval}
     counts = {"training": int(learning.sum()), "test": len(truth)}
     notes |= {"clips": counts, "threshold": threshold, "threshold_chosen_on": chosen_on}
     notes |= {"hits": round(hits, 4), "false_alarms_an_hour": round(false, 1), "made": date.today().isoformat()}
@@ -187,7 +189,9 @@ def _free(out: Path) -> Path:
 
 def card(notes: dict) -> str:
     """A model card in Markdown, from the notes in the model's file."""
-    low, high = notes["test_interval"]
+    interval = "one recording, so without an interval"
+    if notes["test_interval"]:
+        interval = "95 % interval {:.1%} to {:.1%}".format(*notes["test_interval"])
     background = [notes["class_names"][place] for place in background_of(notes["class_names"])]
     learned = f"learned from the class {', '.join(background)}" if background else "only by the threshold"
     return f"""**A model that names {len(notes["class_names"])} classes of sound: {", ".join(notes["class_names"])}.**
@@ -197,7 +201,7 @@ It is {notes["model"]}, fine-tuned on {notes["clips"]["training"]} clips of {not
 
 | asked | found |
 |---|---|
-| right, of {notes["clips"]["test"]} clips of recordings it never heard | {notes["test_accuracy"]:.1%} (95 % interval {low:.1%} to {high:.1%}) |
+| right, of {notes["clips"]["test"]} clips of recordings it never heard | {notes["test_accuracy"]:.1%} ({interval}) |
 | named rightly above the threshold of {notes["threshold"]:.2f} | {notes["hits"]:.1%} |
 | false alarms an hour | {notes["false_alarms_an_hour"]:g} |
 | threshold chosen on | {notes["threshold_chosen_on"]} |
