@@ -257,8 +257,14 @@ def test_an_exercise_goes_from_not_attempted_over_not_yet_to_right(ran):
     assert said == list(notebooks.HEADLINES)
 
 
-# in one step: a new picture may come at any time
-PICTURE = "return arguments[0].querySelector('.widget-interact img')?.src || null"
+# Its pixels, once it is loaded: each drawing has an address of its own, even of the same picture.
+PICTURE = """
+    const picture = arguments[0].querySelector('.widget-interact img'), canvas = document.createElement('canvas');
+    if (!picture?.naturalWidth) return null;
+    [canvas.width, canvas.height] = [picture.naturalWidth, picture.naturalHeight];
+    canvas.getContext('2d').drawImage(picture, 0, 0);
+    return canvas.toDataURL();
+"""
 
 
 @pytest.mark.parametrize("path", WITH_EXPLORERS, ids=notebooks.title)
