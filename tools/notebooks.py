@@ -41,7 +41,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "notebooks"
 
 FOLDED = ("setup", "imports")  # code that is hidden: in JupyterLab, in Colab (first line `# @title`) and in the book
-TAGS = {*FOLDED, "hide-input", "exercise", "player", "explorer", "nbval-check-output", "raises-exception"}
+TAGS = {*FOLDED, "hide-input", "exercise", "player", "explorer", "slide", "nbval-check-output", "raises-exception"}
 METADATA = {  # of every notebook; Colab opens it with a GPU
     "accelerator": "GPU",
     "colab": {"gpuType": "T4"},
@@ -515,7 +515,7 @@ def stored_problems(cell: NotebookNode) -> list[str]:
 # --- how long a lesson is --------------------------------------------------------------------------------------------
 
 EXERCISE = re.compile(r"^### Exercise (\S+): .*\n+> .*?(\d+) minutes", re.MULTILINE)
-PREDICTION = re.compile(r"^\*\*Before you run[:.]\*\*.*(?:\n.+)*", re.MULTILINE)
+PREDICTION = re.compile(r"^\*\*(?:Before you run|Vote)[:.]\*\*.*(?:\n.+)*", re.MULTILINE)
 STATED = re.compile(r"\b(\d+) minutes")
 
 
