@@ -134,7 +134,8 @@ def train(
     torch.manual_seed(0)
     model = heads.replace_head(backbones.create(name, session, **arguments), len(names)).to(session.device)
     suited = {"roll": settings["mode"] == "repeat", "max_frames": features.shape[3] // 5}
-    recipe, going_on = fine_tuning.Recipe(epochs=epochs, layer_decay=None, mixup=0, **suited), out.with_suffix(".training")
+    recipe = fine_tuning.Recipe(epochs=epochs, layer_decay=None, mixup=0, **suited)
+    going_on = out.with_suffix(".training")
     given = {"num_classes": len(names), "folder": going_on, "after_epoch": after_epoch, **statistics}
     fine_tuning.train(model, features[learning], labels[learning], recipe, **given)
     trained = model, log_mel, settings | statistics
