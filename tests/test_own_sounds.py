@@ -444,7 +444,7 @@ def test_a_test_of_one_recording_has_no_interval(tmp_path):
             for take in range(2):
                 pitch = 300 + 900 * row + 40 * speaker + 10 * take
                 record(tmp_path, f"sounds/{name}/speaker{speaker}_{take}.wav", tone(0.5, pitch))
-    found = own_sounds.inspect(tmp_path / "sounds", recording=r"speaker(\d)")
+    found = own_sounds.inspect(tmp_path / "sounds", recording=r"speaker(\d|x)")
     settings, out = own_sounds.front_end(found), tmp_path / "model.safetensors"
     sounds = own_sounds.from_folder(
         tmp_path / "sounds", seconds=settings["seconds"], mode=settings["mode"], found=found
@@ -453,7 +453,10 @@ def test_a_test_of_one_recording_has_no_interval(tmp_path):
     how = {"epochs": 2, "after_epoch": lambda model, history: seen.append(len(history))}
     notes = own_sounds.train(sounds, settings, out, session.start("offline"), **how)
     assert notes["test_interval"] is None
-    assert "one recording, so without an interval" in out.with_suffix(".md").read_text(encoding="utf-8")
+    card = out.with_suffix(".md").read_text(encoding="utf-8")
+    assert "one recording, so without an interval" in card
+    rows = [line for line in card.splitlines() if line.startswith("|")]
+    assert all(line.replace(r"\|", "").count("|") == 3 for line in rows)  # of two cells each
     assert seen == [1, 2]
 
 

@@ -193,6 +193,7 @@ def card(notes: dict) -> str:
     interval = "one recording, so without an interval"
     if notes["test_interval"]:
         interval = "95 % interval {:.1%} to {:.1%}".format(*notes["test_interval"])
+    recordings = notes["recordings"].replace("|", r"\|")  # of a pattern; a bare one would end the table's cell
     background = [notes["class_names"][place] for place in background_of(notes["class_names"])]
     learned = f"learned from the class {', '.join(background)}" if background else "only by the threshold"
     return f"""**A model that names {len(notes["class_names"])} classes of sound: {", ".join(notes["class_names"])}.**
@@ -207,7 +208,7 @@ It is {notes["model"]}, fine-tuned on {notes["clips"]["training"]} clips of {not
 | false alarms an hour | {notes["false_alarms_an_hour"]:g} |
 | threshold chosen on | {notes["threshold_chosen_on"]} |
 | none of these | {learned} |
-| recordings | {notes["recordings"]} |
+| recordings | {recordings} |
 | sound | {notes["log_mel"]["sample_rate"]} Hz, {notes["log_mel"]["n_mels"]} mel bins up to {notes["log_mel"]["f_max"]:g} Hz, short sounds: {notes["mode"]} |
 
 Another room, microphone or speaker is another test. Whoever uses this model should make that test first.
