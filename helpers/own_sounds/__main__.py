@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
     command.add_argument("--out", required=True, help="file to write, ending in .safetensors")
     command.add_argument("--epochs", type=int, default=30)
     command.add_argument("--model", metavar="NAME", help="a timm model; the session's ViT unless given")
-    command.add_argument("--alarms", type=float, default=300.0, help="most false alarms an hour in validation (60)")
+    command.add_argument("--alarms", type=float, default=1000.0, help="most false alarms an hour in validation (1000)")
     command = commands.add_parser("predict", help="what a model hears in files, as CSV")
     command.add_argument("model")
     command.add_argument("files", nargs="+")

@@ -104,7 +104,7 @@ def train(
     *,
     name: str | None = None,
     epochs: int = 30,
-    most_alarms: float = 300.0,
+    most_alarms: float = 1000.0,
     after_epoch: Callable[[nn.Module, list[dict]], None] | None = None,
 ) -> dict:
     """Fine-tune on a folder's clips, choose the threshold, test, and write the model to `out`, its card beside it; returns its notes.
