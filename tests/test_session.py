@@ -50,8 +50,8 @@ def test_without_anything_auto_is_offline_and_says_what_is_missing(can_have, cap
     assert (here.profile, here.dataset, here.vit) == ("offline", "synthetic", session.PROFILES["offline"].vit)
     assert here.epochs == session.PROFILES["offline"].epochs
     assert "profile  offline, because nothing of laptop can be had here" in printed
-    assert f"missing  {session.WAY_OUT}" in printed
-    assert len(printed.splitlines()) == 6
+    assert f"note     you can go on; to have what is replaced,\n         {session.WAY_OUT}" in printed
+    assert len(printed.splitlines()) == 7
 
 
 def test_each_resource_is_replaced_by_itself(can_have, capsys):
