@@ -43,4 +43,4 @@ def test_a_timeline_has_its_names_in_order_and_grey_where_nothing_is_said():
     assert list(below.lines[0].get_ydata()) == [0.9, 0.2, 0.1]
     (grey,) = below.collections
     (path,) = grey.get_paths()
-    assert (path.vertices[:, 0].min(), path.vertices[:, 0].max()) == (0.5, 1.0)
+    assert (path.vertices[:, 0].min(), path.vertices[:, 0].max()) == (0.75, 1.25)  # its point, at 1.0, in the middle

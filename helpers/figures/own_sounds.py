@@ -85,8 +85,9 @@ def plot_timeline(picture, heard, *, none: str = "none of these", threshold: flo
     ]
     for name, color, marker in zip(names, NAMED, "osd^v", strict=False):
         below.plot(middle, heard[name], f"{marker}-", color=color, label=name, markersize=4)
-    silent = (heard["class"] == none).to_numpy().repeat(2)  # each window from its start to its end, once
-    edges = np.stack([heard["start"], np.append(heard["start"][1:], heard["end"].iloc[-1])], axis=1).ravel()
+    silent = (heard["class"] == none).to_numpy().repeat(2)  # each window's share of the axis, its point in the middle
+    borders = np.concatenate([[0], (middle[1:].to_numpy() + middle[:-1].to_numpy()) / 2, [end]])
+    edges = np.stack([borders[:-1], borders[1:]], axis=1).ravel()
     below.fill_between(edges, 0, 1.02, where=silent, color="#DDDDDD", linewidth=0)
     if threshold is not None:
         below.axhline(threshold, color="black", linestyle=":", linewidth=1)
