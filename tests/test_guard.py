@@ -15,7 +15,7 @@ from nbformat.v4 import new_notebook
 
 from tools import notebooks
 
-CELL_TIMEOUT = 12  # seconds: short, since two notebooks wait for it
+CELL_TIMEOUT = 25  # seconds: two notebooks wait for it, and a busy machine needs 12 to start a process
 BROKEN = {name: broken for name, (broken, _) in (RUNNING | IN_THE_FILE).items()}
 # nbval alone gets one kernel for all but those that end it, or that change what it says of the next cell
 APART = ["dead kernel", "exit", "interrupt swallowed and a bug after it", "no code", "tags in one string"]
