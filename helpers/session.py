@@ -218,7 +218,7 @@ def resolve(profile: str = "auto") -> tuple[Session, dict[str, str]]:
     n_mels, frames = here.img_size
     clip = f"{here.seconds} s at {here.sample_rate / 1000:g} kHz"
     lines["picture"] = f"{n_mels} mel bins x {frames} frames, from {clip}"
-    return here, lines if complete else lines | {"note": f"you can go on; to have what is replaced,\n{WAY_OUT}"}
+    return here, lines if complete else lines | {"note": f"you can go on; for the original,\n{WAY_OUT}"}
 
 
 def folder(variable: str) -> Path | None:

@@ -50,7 +50,7 @@ def test_without_anything_auto_is_offline_and_says_what_is_missing(can_have, cap
     assert (here.profile, here.dataset, here.vit) == ("offline", "synthetic", session.PROFILES["offline"].vit)
     assert here.epochs == session.PROFILES["offline"].epochs
     assert "profile  offline, because nothing of laptop can be had here" in printed
-    assert f"note     you can go on; to have what is replaced,\n         {session.WAY_OUT}" in printed
+    assert f"note     you can go on; for the original,\n         {session.WAY_OUT}" in printed
     assert len(printed.splitlines()) == 7
 
 

@@ -195,8 +195,9 @@ def card(notes: dict) -> str:
         interval = "95 % interval {:.1%} to {:.1%}".format(*notes["test_interval"])
     recordings = notes["recordings"].replace("|", r"\|")  # of a pattern; a bare one would end the table's cell
     background = [notes["class_names"][place] for place in background_of(notes["class_names"])]
-    learned = f"learned from the class {', '.join(background)}" if background else "only by the threshold"
-    return f"""**A model that names {len(notes["class_names"])} classes of sound: {", ".join(notes["class_names"])}.**
+    names = [name for name in notes["class_names"] if name not in background]
+    learned = f", and for what it learned from the class {', '.join(background)}" if background else ""
+    return f"""**A model that names {len(names)} classes of sound: {", ".join(names)}.**
 
 It is {notes["model"]}, fine-tuned on {notes["clips"]["training"]} clips of {notes["seconds"]} s for
 {notes["epochs"]} epochs ({notes["made"]}).
@@ -207,7 +208,7 @@ It is {notes["model"]}, fine-tuned on {notes["clips"]["training"]} clips of {not
 | named rightly above the threshold of {notes["threshold"]:.2f} | {notes["hits"]:.1%} |
 | false alarms an hour | {notes["false_alarms_an_hour"]:g} |
 | threshold chosen on | {notes["threshold_chosen_on"]} |
-| none of these | {learned} |
+| says nothing | below the threshold{learned} |
 | recordings | {recordings} |
 | sound | {notes["log_mel"]["sample_rate"]} Hz, {notes["log_mel"]["n_mels"]} mel bins up to {notes["log_mel"]["f_max"]:g} Hz, short sounds: {notes["mode"]} |
 
