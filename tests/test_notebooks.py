@@ -267,7 +267,7 @@ def test_tidy_keeps_outputs_and_drops_what_changes_from_run_to_run():
     notebooks.tidy(notebook)
     player, explorer, loader = (cell.outputs for cell in notebook.cells)
     assert player[0].data["text/html"] == "<div>Bark</div><em>Run this cell to listen.</em>"
-    assert explorer[0].data == {"text/plain": "Run this cell to move the sliders."}
+    assert explorer[0].data == {"text/plain": "Run this cell to try it."}
     assert [one.output_type for one in loader] == ["stream"]
     assert set(notebook.metadata) == {"accelerator", "colab", "kernelspec", "language_info", "outputs_of"}
     assert notebook.metadata.kernelspec.name == "python3"
@@ -298,7 +298,7 @@ def test_tidy_writes_the_description_where_pages_look_for_it():
 
 
 def test_a_slider_is_an_output_where_a_page_keeps_a_sentence_in_its_place():
-    stored = new_output("display_data", data={"text/plain": "Run this cell to move the sliders."})
+    stored = new_output("display_data", data={"text/plain": "Run this cell to try it."})
     slider = new_output("display_data", data={notebooks.VIEW: {"model_id": "1"}, "text/plain": "interactive(...)"})
     cell = made.code("explore()", tags=["explorer"], outputs=[stored])
     assert notebooks.output_problems(cell, [slider]) == []

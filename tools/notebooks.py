@@ -341,7 +341,7 @@ def tidy_output(output: NotebookNode, cell_tags: list[str]) -> NotebookNode | No
     if VIEW in data and "explorer" not in cell_tags:
         return None  # a progress bar
     if VIEW in data:
-        output.data = NotebookNode({"text/plain": "Run this cell to move the sliders."})
+        output.data = NotebookNode({"text/plain": "Run this cell to try it."})
     elif "player" in cell_tags and "text/html" in data:
         data["text/html"] = PLAYER.sub("<em>Run this cell to listen.</em>", data["text/html"])
     return output
