@@ -34,7 +34,7 @@ def page(loaded: Loaded):
         except (OSError, ValueError) as error:
             raise gradio.Error(str(error).replace(path, Path(path).name)) from None
         drawn = figures.plot_timeline(picture(loaded, path), heard, threshold=notes["threshold"])
-        table = heard[["start", "end", "class", "probability"]].round(2)
+        table = heard[["start", "end", "class", "probability"]].astype({"probability": "float64"}).round(2)
         return heard[notes["class_names"]].mean().to_dict(), drawn, table
 
     with gradio.Blocks(title="Your own sounds", analytics_enabled=False, delete_cache=(60, 600)) as blocks:
