@@ -15,13 +15,12 @@ AUDIO_DATA, VISION_WEIGHTS) decides what the instructor's notebooks run on, and 
 import argparse
 import copy
 import re
+import subprocess
 import sys
-import tarfile
 import time
 import zipfile
 from pathlib import Path
 
-import pooch
 from nbconvert import SlidesExporter
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_notebook
@@ -32,8 +31,7 @@ from tools import notebooks, stamp
 from tools.notebooks import ROOT, tags
 
 # nbconvert's own slides ask the network for reveal.js each time they are shown: here it is fetched once, and goes inside
-REVEAL = "https://registry.npmjs.org/reveal.js/-/reveal.js-4.6.1.tgz"
-REVEAL_HASH = "sha256:4f4121ef2b8e7e9398bdecd7b3b6ce5e0ee3a2f5af221708eb6c4ce03bcae6be"
+REVEAL = ROOT / "tools" / "slides.txt"
 BADGE = re.compile(rf"^.*{stamp.MARK}.*$", re.MULTILINE)  # a picture from elsewhere
 LINK = re.compile(r"\[([^]]*)\]\((?!http)[^)]*\)")  # no notebook lies beside the slides
 TEMPLATE = ROOT / "tools" / "slides.html.j2"
@@ -111,12 +109,16 @@ def reveal(name: str) -> str:
     Raises:
         OSError: If it is not there yet and cannot be fetched, or is another file.
     """
-    try:
-        package = pooch.retrieve(REVEAL, REVEAL_HASH, path=clips.cache_folder() / "reveal", progressbar=False)
-    except (OSError, ValueError) as error:
-        raise OSError(f"No slides: {REVEAL} cannot be had ({error}). Connect once, then build again.") from None
-    with tarfile.open(package) as files:
-        text = files.extractfile(f"package/{name}").read().decode("utf-8")
+    folder = clips.cache_folder() / "reveal"
+    if not (wheels := list(folder.glob("*.whl"))):
+        how = ["--quiet", "--no-deps", "--require-hashes", "--requirement", str(REVEAL), "--dest", str(folder)]
+        run = subprocess.run([sys.executable, "-m", "pip", "download", *how], capture_output=True, text=True)
+        if run.returncode:
+            why = run.stderr.strip().splitlines()[-1:]
+            raise OSError(f"No slides: reveal.js cannot be had ({' '.join(why)}). Connect once, then build again.")
+        wheels = list(folder.glob("*.whl"))
+    with zipfile.ZipFile(wheels[0]) as files:
+        text = files.read(f"sphinx_revealjs/_static/revealjs/{name}").decode("utf-8")
     return re.sub(r"@import url\([^)]*\);", "", text)  # fonts from elsewhere: the system has some
 
 
